@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+"""Everything a developer does, in one file of standard library only.
+
+python3 dev.py run      set up, then the service on http://127.0.0.1:7071
+python3 dev.py test     set up, then lint, types, layers and tests
+python3 dev.py bench    set up, then the measurements
+python3 dev.py lock     set up, then renew requirements.txt and requirements-dev.txt
+
+Set-up makes a virtual environment with the newest Python 3.13, 3.12 or 3.11 that it finds and
+installs the pinned, hashed requirements into it; it does nothing when nothing changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+ROOT = Path(__file__).resolve().parent
+SUPPORTED = ("3.13", "3.12", "3.11")
+REQUIREMENTS = ROOT / "requirements-dev.txt"
+VERSION_PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
+
+
+def main() -> int:
+    """Read the command line and run one command; its exit code is ours."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--python", choices=SUPPORTED, help="use this Python and no other")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    run_parser = commands.add_parser("run", help="the service, on this machine")
+    run_parser.add_argument("--port", type=int, default=7071, help="HTTP (default 7071)")
+    run_parser.add_argument(
+        "--arm-port", type=int, default=7072, help="the embedded Azure (not built yet)"
+    )
+    run_parser.add_argument(
+        "--no-estate", action="store_true", help="start with an empty Azure (not built yet)"
+    )
+    run_parser.add_argument("--watch", action="store_true", help="reload when a file changes")
+    run_parser.add_argument("--function-key", help="ask callers for this key, as Azure does")
+
+    test_parser = commands.add_parser("test", help="lint, types, layers, tests")
+    test_parser.add_argument("--deep", action="store_true", help="many more random cases")
+    test_parser.add_argument(
+        "pytest", nargs="*", metavar="PYTEST_ARGUMENT", help="run these tests alone, no gates"
+    )
+
+    bench_parser = commands.add_parser("bench", help="the measurements")
+    bench_parser.add_argument("--quick", action="store_true", help="under 50 seconds")
+
+    commands.add_parser("lock", help="renew the two requirements files")
+    tags_parser = commands.add_parser(
+        "service-tags", help="rebuild shared/nsg/data from the lists that Microsoft publishes"
+    )
+    tags_parser.add_argument("--published", help="their day, YYYY-MM-DD")
+    tags_parser.add_argument("lists", nargs="*", metavar="ServiceTags_….json[.gz]")
+    for command in commands.choices.values():
+        command.add_argument("--python", choices=SUPPORTED, default=argparse.SUPPRESS)
+
+    options = parser.parse_args()
+    python = set_up(options.python)
+    return {
+        "run": run,
+        "test": test,
+        "bench": bench,
+        "lock": lock,
+        "service-tags": service_tags,
+    }[options.command](python, options)
+
+
+# -- the commands ---------------------------------------------------------------------------------
+
+
+def run(python: Path, options: argparse.Namespace) -> int:
+    """Start the service under the local Functions host."""
+    arguments = ["-m", "local", "--port", str(options.port)]
+    if options.watch:
+        arguments.append("--watch")
+    if options.function_key:
+        arguments += ["--function-key", options.function_key]
+    if options.no_estate or options.arm_port != 7072:
+        say("There is no embedded Azure yet: --no-estate and --arm-port have no effect.")
+    return become(python, *arguments)
+
+
+def test(python: Path, options: argparse.Namespace) -> int:
+    """Run every gate, and go on after a failing one so that one run shows all."""
+    if options.deep:
+        os.environ["HYPOTHESIS_PROFILE"] = "deep"
+    if options.pytest:
+        return call(python, "-m", "pytest", *options.pytest)
+    failed = []
+    for name, arguments in {
+        "lint": ["ruff", "check", "."],
+        "format": ["ruff", "format", "--check", "."],
+        "types": ["mypy"],
+        "layers": ["importlinter.cli", "lint"],
+        "tests": ["pytest", "-n", "auto", "--cov", "--cov-report=term"],
+    }.items():
+        started = time.monotonic()
+        code = call(python, *layers_command() if name == "layers" else ["-m", *arguments])
+        say(f"{name}: {'passed' if code == 0 else 'FAILED'} ({time.monotonic() - started:.1f} s)")
+        if code:
+            failed.append(name)
+    if failed:
+        say(f"Failed: {', '.join(failed)}.")
+    return 1 if failed else 0
+
+
+def layers_command() -> list[str]:
+    """import-linter has no `python -m` entry that is documented: call its function."""
+    return ["-c", "from importlinter.cli import lint_imports_command as lint; lint()"]
+
+
+def bench(python: Path, options: argparse.Namespace) -> int:
+    """Measure what the documents claim."""
+    return call(python, "-m", "tests.benchmarks", *(["--quick"] if options.quick else []))
+
+
+def lock(python: Path, _: argparse.Namespace) -> int:
+    """Resolve pyproject.toml anew, for every supported Python and platform at once."""
+    common = ["-m", "uv", "pip", "compile", "pyproject.toml", "--universal", "--upgrade"]
+    common += ["--generate-hashes", "--quiet", "--custom-compile-command", "python3 dev.py lock"]
+    for output, extra in {
+        "requirements.txt": [],
+        "requirements-dev.txt": ["--group", "dev"],
+    }.items():
+        code = call(python, *common, *extra, "--output-file", output)
+        if code:
+            return code
+    return 0
+
+
+def service_tags(python: Path, options: argparse.Namespace) -> int:
+    """Pack Microsoft's published service tag lists; without one, say what ships and its age."""
+    day = ["--published", options.published] if options.published else []
+    return call(python, "-m", "shared.nsg.data", *day, *options.lists)
+
+
+# -- set-up ---------------------------------------------------------------------------------------
+
+
+def set_up(wanted: str | None) -> Path:
+    """Return the interpreter of a virtual environment that holds the pinned requirements.
+
+    `.venv` has the newest Python that was found when it was made; one asked for with `--python`
+    has an environment of its own, so that several live side by side.
+    """
+    environment = ROOT / (f".venv-{wanted}" if wanted else ".venv")
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp = environment / "installed-requirements.sha256"
+    state = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()
+    if python.exists() and stamp.exists() and stamp.read_text() == state:
+        return python
+    version, base = newest_python(wanted)
+    say(f"Making {environment.name} with Python {version} ({base}) …")
+    shutil.rmtree(environment, ignore_errors=True)
+    if call(base, "-m", "venv", str(environment)):
+        stop(f"Python {version} makes no virtual environment (on Debian: install python3-venv).")
+    say(f"Installing {REQUIREMENTS.name}; this takes about half a minute …")
+    started = time.monotonic()
+    install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    if call(python, *install, "--require-hashes", "--requirement", str(REQUIREMENTS)):
+        stop("pip could not install the requirements; its message above says why.")
+    stamp.write_text(state)
+    say(f"Installed in {time.monotonic() - started:.0f} s.")
+    return python
+
+
+def newest_python(wanted: str | None) -> tuple[str, Path]:
+    """Find the newest supported Python, or the one asked for: (version, interpreter)."""
+    found = (
+        (version, python)
+        for version in ([wanted] if wanted else SUPPORTED)
+        for candidate in candidates(version)
+        if (python := probe(candidate, version))
+    )
+    return next(found, None) or stop(
+        f"No Python {wanted or ', '.join(SUPPORTED)} was found: install one, then try again."
+    )
+
+
+def probe(candidate: list[str], version: str) -> Path | None:
+    """Return the interpreter behind a command, if it is of this version.
+
+    A pyenv shim exists for versions that are not selected, and fails: ask, never assume.
+    """
+    command = [*candidate, "-c", VERSION_PROBE]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return None
+    is_it = answer.returncode == 0 and answer.stdout.startswith(f"{version}\n")
+    return Path(answer.stdout.splitlines()[1]) if is_it else None
+
+
+def candidates(version: str) -> list[list[str]]:
+    """List the commands that may start this version of Python, the likeliest first."""
+    found = [[sys.executable]] if sys.executable else []
+    if os.name == "nt":
+        found.append(["py", f"-{version}"])
+    found.append([f"python{version}"])
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    found += [[str(path)] for path in sorted(pyenv.glob(f"{version}.*/bin/python"), reverse=True)]
+    return found
+
+
+def call(python: Path, *arguments: str) -> int:
+    """Run Python in the project's folder and return its exit code."""
+    return subprocess.run([str(python), *arguments], cwd=ROOT, check=False).returncode
+
+
+def become(python: Path, *arguments: str) -> int:
+    """Let Python take this process's place, so that a signal to us reaches it."""
+    if os.name != "nt":
+        sys.stdout.flush()
+        os.chdir(ROOT)
+        os.execv(python, [str(python), *arguments])  # noqa: S606 - no shell is wanted
+    code = 0
+    with contextlib.suppress(KeyboardInterrupt):
+        code = call(python, *arguments)
+    return code
+
+
+def say(text: str) -> None:
+    """Tell what happens while it happens."""
+    print(f"dev: {text}", flush=True)
+
+
+def stop(text: str) -> NoReturn:
+    """End with a message and exit code 2."""
+    say(text)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""The Functions host on this machine: what stands between HTTP and a function in Azure.
+
+Routes are matched without case, an unknown route or method is an empty 404, repeated query
+parameters and headers are joined by commas, and a function that fails is an empty 500: all as the
+real host does it (azure-functions-host issues 10098 and 11625 for the 404s). The values that
+functions receive and return pass through the converters of the `azure-functions` package.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import logging
+import time
+import uuid
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import azure.functions
+from azure.functions.meta import Datum
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route as Endpoint
+
+from local.functions import LocalFunction, load_functions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from starlette.requests import Request
+
+    from local.routes import Route
+
+log = logging.getLogger("local.host")
+
+ROOT = Path(__file__).resolve().parent.parent
+BODY_LIMIT = 100 * 1024 * 1024
+"""Bytes; the real host's default for a request."""
+
+EVERY_METHOD = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]
+
+
+class FunctionsHost:
+    """Serves the functions of one app."""
+
+    def __init__(
+        self,
+        functions: Sequence[LocalFunction],
+        route_prefix: str = "api",
+        function_key: str | None = None,
+    ) -> None:
+        """Hold the functions.
+
+        Args:
+            functions: of the app.
+            route_prefix: stands before every route.
+            function_key: what callers must bring; None asks nobody for a key.
+        """
+        self.functions = functions
+        self.route_prefix = route_prefix
+        self.function_key = function_key
+        self.routes: list[tuple[Route, LocalFunction]] = sorted(
+            ((f.route(route_prefix), f) for f in functions if f.is_http),
+            key=lambda entry: entry[0].specificity,
+        )
+
+    def application(self) -> Starlette:
+        """Return the ASGI application."""
+        return Starlette(
+            routes=[
+                Endpoint("/admin/functions", self.list_functions, methods=["GET"]),
+                Endpoint("/{path:path}", self.serve, methods=EVERY_METHOD),
+            ]
+        )
+
+    async def serve(self, request: Request) -> Response:
+        """Find the function of a request, call it and log the call."""
+        path = str(request.path_params["path"])
+        for route, function in self.routes:
+            parameters = route.match(path)
+            if parameters is not None and request.method in (function.methods or EVERY_METHOD):
+                if function.needs_key and not self.has_key(request):
+                    return Response(status_code=HTTPStatus.UNAUTHORIZED)
+                return await self.invoke(function, request, parameters)
+        return Response(status_code=HTTPStatus.NOT_FOUND)
+
+    async def invoke(
+        self, function: LocalFunction, request: Request, parameters: dict[str, str]
+    ) -> Response:
+        """Call a function with a request; logs as the real host does."""
+        invocation_id = uuid.uuid4()
+        started = time.perf_counter()
+        outcome = "Failed"
+        try:
+            body = await read_body(request)
+            if body is None:
+                return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            returned = await function.invoke(http_request(request, parameters, body))
+            response = http_response(returned)
+            outcome = "Succeeded"
+        except Exception:
+            log.exception("%s failed", function.name)
+            response = Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
+        finally:
+            log.info(
+                "Executed 'Functions.%s' (%s, Id=%s, Duration=%.0fms)",
+                function.name,
+                outcome,
+                invocation_id,
+                1000 * (time.perf_counter() - started),
+            )
+        return response
+
+    def has_key(self, request: Request) -> bool:
+        """Whether the caller brought the function key, in a header or as `?code=`."""
+        if self.function_key is None:
+            return True
+        brought = request.headers.get("x-functions-key") or request.query_params.get("code") or ""
+        return hmac.compare_digest(brought.encode(), self.function_key.encode())
+
+    async def list_functions(self, request: Request) -> Response:
+        """Answer `GET /admin/functions` as the real host does, in its main fields."""
+        if not self.has_key(request):
+            return Response(status_code=HTTPStatus.UNAUTHORIZED)
+        return JSONResponse(
+            [
+                {
+                    "name": function.name,
+                    "language": "python",
+                    "isDisabled": False,
+                    "invoke_url_template": (
+                        f"{request.base_url}{function.route(self.route_prefix).template}"
+                        if function.is_http
+                        else None
+                    ),
+                    "config": {"bindings": function.bindings},
+                }
+                for function in self.functions
+            ]
+        )
+
+    def describe(self, address: str) -> Iterable[str]:
+        """Yield a line for each function, with the methods and address that reach it."""
+        for route, function in self.routes:
+            methods = ",".join(function.methods) or "*"
+            yield f"{function.name}: [{methods}] {address}/{route.template}"
+        for function in self.functions:
+            if not function.is_http:
+                yield f"{function.name}: {function.trigger['type']}"
+
+
+def load_host(function_key: str | None = None) -> FunctionsHost:
+    """Read the project's `function_app` and `host.json`."""
+    settings = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    prefix = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
+    return FunctionsHost(load_functions(), prefix, function_key)
+
+
+async def read_body(request: Request) -> bytes | None:
+    """Return a request's body, or None where it is longer than the host takes."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            return None
+    return bytes(body)
+
+
+def converter(binding: str) -> Any:
+    """Return what the `azure-functions` package converts a binding's values with."""
+    registry: Any = azure.functions
+    return registry.get_binding_registry().get(binding)
+
+
+def http_request(request: Request, parameters: dict[str, str], body: bytes) -> Any:
+    """Return what a function with an HTTP trigger receives."""
+    datum = Datum(
+        {
+            "method": Datum(request.method, "string"),
+            "url": Datum(str(request.url), "string"),
+            "headers": joined(request.headers.items()),
+            "query": joined(request.query_params.multi_items()),
+            "params": joined(parameters.items()),
+            "body": Datum(body, "bytes"),
+        },
+        "http",
+    )
+    return converter("httpTrigger").decode(datum, trigger_metadata={})
+
+
+def http_response(returned: Any) -> Response:
+    """Return the HTTP answer to what a function returned; raises for what it must not return."""
+    datum = converter("http").encode(returned, expected_type=None)
+    if datum.type == "string":
+        return Response(datum.value, media_type="text/plain")
+    value = datum.value
+    response = Response(value["body"].value, status_code=int(value["status_code"].value))
+    for name, header in value["headers"].items():
+        response.headers[name] = header.value
+    for cookie in value["cookies"] or ():
+        for morsel in cookie.values():
+            response.headers.append("set-cookie", morsel.OutputString())
+    return response
+
+
+def joined(pairs: Iterable[tuple[str, str]]) -> dict[str, Datum]:
+    """Join the values of repeated names by commas."""
+    values: dict[str, list[str]] = {}
+    for name, value in pairs:
+        values.setdefault(name, []).append(value)
+    return {name: Datum(",".join(several), "string") for name, several in values.items()}

@@ -1,0 +1,177 @@
+"""Declared exceptions: flows that a caller keeps open beside those of the article."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from shared.amlfs.intent import DeclaredException
+from shared.amlfs.prefixes import first_overlap, parse_address
+from shared.documents import Document, Item
+from shared.errors import FieldError
+from shared.nsg.rules import ANY, Direction, Flow, Protocol
+from shared.nsg.service_tags import shipped_service_tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from ipaddress import IPv4Network
+
+    from shared.nsg.locations import Cloud
+
+NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9_])?")
+TAG = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z0-9]+)*")
+PORT_RANGE = re.compile(r"(?P<low>[0-9]{1,5})(?:-(?P<high>[0-9]{1,5}))?")
+
+
+def check_name(value: str) -> str:
+    """Accept what ARM would accept as a rule's name, in 60 characters."""
+    if NAME.fullmatch(value):
+        return value
+    raise PydanticCustomError(
+        "name",
+        "Begin with a letter or digit, end with a letter, digit or '_', and use letters, digits,"
+        " '.', '-' and '_' between, 60 characters at most.",
+    )
+
+
+def parse_direction(value: object) -> Direction:
+    """Read a direction in any casing."""
+    for direction in Direction:
+        if isinstance(value, str) and value.lower() == direction.lower():
+            return direction
+    raise PydanticCustomError("direction", "Give Inbound or Outbound.")
+
+
+def parse_protocol(value: object) -> Protocol:
+    """Read a protocol in any casing."""
+    for protocol in Protocol:
+        if isinstance(value, str) and value.lower() == protocol.lower():
+            return protocol
+    raise PydanticCustomError("protocol", "Give Tcp, Udp, Icmp, Esp, Ah or *.")
+
+
+def parse_ports(value: object) -> str:
+    """Read a port, a range of ports or `*`, as a rule spells it."""
+    found = PORT_RANGE.fullmatch(value) if isinstance(value, str) else None
+    if found:
+        low, high = int(found["low"]), int(found["high"] or found["low"])
+        if low <= high <= 65535:
+            return str(low) if low == high else f"{low}-{high}"
+    if value == "*":
+        return "*"
+    raise PydanticCustomError("ports", "Give a port such as '22', a range such as '80-90', or '*'.")
+
+
+def parse_listed_ports(value: object) -> str:
+    """Read one entry of a list of ports; ARM refuses `*` there."""
+    if value == "*":
+        raise PydanticCustomError("ports", "A list cannot hold '*': use the singular field.")
+    return parse_ports(value)
+
+
+def parse_endpoint(value: object) -> str:
+    """Read `*`, an IPv4 prefix or what may be a service tag."""
+    if isinstance(value, str) and (value == "*" or TAG.fullmatch(value)):
+        return value
+    return str(parse_address(value))
+
+
+Ports = Annotated[str, BeforeValidator(parse_ports)]
+ListedPorts = Annotated[str, BeforeValidator(parse_listed_ports)]
+Endpoint = Annotated[str, BeforeValidator(parse_endpoint)]
+ListedPrefix = Annotated[str, BeforeValidator(lambda value: str(parse_address(value)))]
+
+
+class ExceptionStatement(Document):
+    """The contract's exception: a name, a direction and the properties of a security rule."""
+
+    name: Annotated[str, AfterValidator(check_name)]
+    direction: Annotated[Direction, BeforeValidator(parse_direction)]
+    protocol: Annotated[Protocol, BeforeValidator(parse_protocol)]
+    source_address_prefix: Endpoint | None = None
+    source_address_prefixes: Annotated[list[Item[ListedPrefix]], Field(min_length=1)] | None = None
+    source_port_range: Ports | None = None
+    source_port_ranges: Annotated[list[Item[ListedPorts]], Field(min_length=1)] | None = None
+    destination_address_prefix: Endpoint | None = None
+    destination_address_prefixes: (
+        Annotated[list[Item[ListedPrefix]], Field(min_length=1)] | None
+    ) = None
+    destination_port_range: Ports | None = None
+    destination_port_ranges: Annotated[list[Item[ListedPorts]], Field(min_length=1)] | None = None
+
+    def wrong_fields(self, at: str, cloud: Cloud, allow_unknown: bool) -> Iterator[FieldError]:
+        """Yield what is wrong between this exception's fields, or with its service tags."""
+        for singular, plural in PAIRS:
+            if getattr(self, singular) is not None and getattr(self, plural) is not None:
+                yield FieldError(f"{at}/{alias(plural)}", f"{alias(singular)} says this already.")
+        far = "source" if self.direction is Direction.INBOUND else "destination"
+        if not self._given(f"{far}_address_prefix"):
+            yield FieldError(
+                f"{at}/{far}AddressPrefix",
+                "Say who is at the far end: a prefix, a service tag, or '*' for everybody.",
+            )
+        if not self.protocol.has_ports:
+            for field in ("source_port_range", "destination_port_range"):
+                if self._given(field) not in ((), ANY):
+                    yield FieldError(
+                        f"{at}/{alias(field)}", f"{self.protocol} has no ports: leave this out."
+                    )
+        for side in ("source", "destination"):
+            yield from self._wrong_addresses(at, side, cloud, allow_unknown)
+
+    def _wrong_addresses(
+        self, at: str, side: str, cloud: Cloud, allow_unknown: bool
+    ) -> Iterator[FieldError]:
+        tag = getattr(self, f"{side}_address_prefix")
+        tags = shipped_service_tags(cloud)
+        if tag and TAG.fullmatch(tag) and not allow_unknown and not tags.canonical(tag):
+            yield FieldError(
+                f"{at}/{side}AddressPrefix",
+                f"{cloud} has no service tag {tag!r}; the nearest are"
+                f" {', '.join(tags.nearest(tag))}.",
+            )
+        listed = getattr(self, f"{side}_address_prefixes") or ()
+        overlap = first_overlap(parse_address(p) for p in listed if isinstance(p, str))
+        if overlap:
+            yield FieldError(
+                f"{at}/{side}AddressPrefixes",
+                f"{overlap[0]} and {overlap[1]} overlap, which ARM refuses: leave the smaller out.",
+            )
+
+    def _given(self, singular: str) -> tuple[str, ...]:
+        """Return what one of the two spellings of a field says; nothing where neither stands."""
+        one, several = getattr(self, singular), getattr(self, dict(PAIRS)[singular])
+        return (one,) if one is not None else tuple(several or ())
+
+    def declare(self, file_system: tuple[IPv4Network, ...], cloud: Cloud) -> DeclaredException:
+        """Return the flow meant; the file system's end is its subnet where none is named."""
+        own = tuple(str(prefix) for prefix in file_system)
+        tags = shipped_service_tags(cloud)
+
+        def canonical(values: tuple[str, ...]) -> tuple[str, ...]:
+            return tuple(tags.canonical(value) or value for value in values)
+
+        flow = Flow(
+            protocol=self.protocol,
+            sources=canonical(self._given("source_address_prefix")) or own,
+            destinations=canonical(self._given("destination_address_prefix")) or own,
+            source_ports=self._given("source_port_range") or ANY,
+            destination_ports=self._given("destination_port_range") or ANY,
+        )
+        return DeclaredException(self.name, self.direction, flow)
+
+
+PAIRS = (
+    ("source_address_prefix", "source_address_prefixes"),
+    ("source_port_range", "source_port_ranges"),
+    ("destination_address_prefix", "destination_address_prefixes"),
+    ("destination_port_range", "destination_port_ranges"),
+)
+
+
+def alias(field: str) -> str:
+    """Return a field's name in JSON."""
+    return ExceptionStatement.model_fields[field].alias or field

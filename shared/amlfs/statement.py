@@ -1,0 +1,246 @@
+"""The intent as a caller states it: the contract's JSON, read with every mistake at once.
+
+`read_intent` gives a checked statement; `IntentStatement.resolve` turns it into an `Intent`, once
+the prefixes of the subnets that it names by id are known.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
+from pydantic_core import PydanticCustomError
+
+from shared.amlfs.catalogue import DEFAULT_REVISION, load_catalogue, revisions
+from shared.amlfs.exceptions import ExceptionStatement
+from shared.amlfs.intent import Intent
+from shared.amlfs.prefixes import Address, Prefix, first_overlap
+from shared.documents import Document, Item, items
+from shared.errors import FieldError
+from shared.nsg.locations import (
+    Cloud,
+    Location,
+    find_location,
+    nearest_locations,
+    unknown_location,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+NETWORK = r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network"
+SUBNET_ID = re.compile(rf"{NETWORK}/virtualNetworks/[^/]+/subnets/[^/]+", re.IGNORECASE)
+NSG_ID = re.compile(rf"{NETWORK}/networkSecurityGroups/[^/]+", re.IGNORECASE)
+FILE_SYSTEM_ID = re.compile(
+    r"/subscriptions/[^/]+/resourceGroups/[^/]+"
+    r"/providers/Microsoft\.StorageCache/amlFilesystems/[^/]+",
+    re.IGNORECASE,
+)
+NAME_PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?")
+UNKNOWN_LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{1,27}")
+
+
+def resource_id(shape: re.Pattern[str], example: str) -> BeforeValidator:
+    """Accept an ARM resource id of one type, in any casing."""
+
+    def check(value: object) -> object:
+        if isinstance(value, str) and shape.fullmatch(value):
+            return value
+        raise PydanticCustomError("resource_id", f"Give a resource id such as {example}.")
+
+    return BeforeValidator(check)
+
+
+def check_name_prefix(value: str) -> str:
+    """Accept what a rule's name may begin with, and leave room for the rest of it."""
+    if NAME_PREFIX.fullmatch(value):
+        return value
+    raise PydanticCustomError(
+        "name_prefix",
+        "Begin with a letter or digit, go on with letters, digits, '.', '-' and '_',"
+        " 40 characters at most.",
+    )
+
+
+def check_catalogue(value: str) -> str:
+    """Accept a revision of the article that ships with the service."""
+    if value in revisions():
+        return value
+    raise PydanticCustomError(
+        "catalogue", f"There is no such revision; there is {', '.join(revisions())}."
+    )
+
+
+GROUP = "/subscriptions/…/resourceGroups/…/providers"
+SubnetId = Annotated[
+    str,
+    resource_id(SUBNET_ID, f"{GROUP}/Microsoft.Network/virtualNetworks/vnet/subnets/lustre"),
+]
+NsgId = Annotated[
+    str, resource_id(NSG_ID, f"{GROUP}/Microsoft.Network/networkSecurityGroups/nsg-amlfs")
+]
+FileSystemId = Annotated[
+    str, resource_id(FILE_SYSTEM_ID, f"{GROUP}/Microsoft.StorageCache/amlFilesystems/lustre")
+]
+
+
+class SubnetStatement(Document):
+    """A subnet, by its id or by its prefixes."""
+
+    id: SubnetId | None = None
+    address_prefixes: Annotated[list[Item[Prefix]], Field(min_length=1)] | None = None
+
+    def contradictions(self, at: str) -> Iterable[FieldError]:
+        """A subnet has exactly one of its two fields, and prefixes that do not overlap."""
+        if (self.id is None) == (self.address_prefixes is None):
+            yield FieldError(at, "Give exactly one of id and addressPrefixes.")
+        prefixes = [prefix for _, prefix in items(self.address_prefixes)]
+        if overlap := first_overlap(prefixes):
+            yield FieldError(
+                f"{at}/addressPrefixes",
+                f"{overlap[0]} and {overlap[1]} overlap: leave the smaller one out.",
+            )
+
+
+class IntentStatement(Document):
+    """The contract's intent."""
+
+    location: str | None = None
+    file_system_subnet: SubnetStatement | None = None
+    file_system_id: FileSystemId | None = None
+    client_subnets: Annotated[list[Item[SubnetStatement]], Field(min_length=1)] | None = None
+    network_security_group_id: NsgId | None = None
+    storage_locations: Annotated[list[Item[str]], Field(min_length=1)] | None = None
+    private_endpoint_prefixes: list[Item[Address]] = Field(default_factory=list)
+    dns_servers: list[Item[Address]] = Field(default_factory=list)
+    ntp_servers: Annotated[list[Item[Address]], Field(min_length=1)] | None = None
+    telemetry_prefixes: Annotated[list[Item[Address]], Field(min_length=1)] | None = None
+    exceptions: list[Item[ExceptionStatement]] = Field(default_factory=list)
+    name_prefix: Annotated[str, AfterValidator(check_name_prefix)] = "AMLFS-"
+    allow_unknown_location: StrictBool = False
+    catalogue: Annotated[str, AfterValidator(check_catalogue)] = DEFAULT_REVISION
+
+    # -- what is wrong between the fields ---------------------------------------------------------
+
+    def contradictions(self, at: str) -> Iterable[FieldError]:
+        """Everything that no field shows by itself."""
+        yield from self._missing(at)
+        yield from self._wrong_locations(at)
+        if self.file_system_subnet:
+            yield from self.file_system_subnet.contradictions(f"{at}/fileSystemSubnet")
+        for i, subnet in items(self.client_subnets):
+            yield from subnet.contradictions(f"{at}/clientSubnets/{i}")
+        yield from self._overlaps(at)
+        yield from self._wrong_exceptions(at)
+
+    def _missing(self, at: str) -> Iterator[FieldError]:
+        either = {"location": self.location, "fileSystemSubnet": self.file_system_subnet}
+        for field, value in either.items():
+            if value is None and self.file_system_id is None:
+                yield FieldError(f"{at}/{field}", "This field is required.")
+            elif value is not None and self.file_system_id is not None:
+                yield FieldError(
+                    f"{at}/{field}", "fileSystemId already says this: give one or the other."
+                )
+        if self.client_subnets is None:
+            yield FieldError(
+                f"{at}/clientSubnets",
+                "This field is required: name at least one subnet of clients;"
+                " it may be the file system's own.",
+            )
+
+    def _wrong_locations(self, at: str) -> Iterator[FieldError]:
+        stated = [(f"{at}/location", self.location)] if self.location is not None else []
+        stated += [(f"{at}/storageLocations/{i}", s) for i, s in items(self.storage_locations)]
+        for place, spelling in stated:
+            location = find_location(spelling)
+            if location is None:
+                yield from self._unknown_location(place, spelling)
+            elif location.cloud is not self.cloud:
+                yield FieldError(
+                    place,
+                    f"{location.name} is in {location.cloud}, the file system in {self.cloud}:"
+                    " a storage account of another cloud cannot be reached by a service tag.",
+                )
+
+    def _unknown_location(self, place: str, spelling: str) -> Iterator[FieldError]:
+        if not UNKNOWN_LOCATION.fullmatch(spelling):
+            yield FieldError(place, "Give the name of an Azure location, such as eastus.")
+        elif not self.allow_unknown_location:
+            near = nearest_locations(spelling)
+            yield FieldError(
+                place,
+                f"No location is called {spelling!r}; the nearest are {', '.join(near)}."
+                " If it is newer than this service's data, set allowUnknownLocation.",
+            )
+
+    def _overlaps(self, at: str) -> Iterator[FieldError]:
+        if self.file_system_subnet is None:
+            return
+        file_system = {p for _, p in items(self.file_system_subnet.address_prefixes)}
+        for i, subnet in items(self.client_subnets):
+            clients = items(subnet.address_prefixes)
+            if {prefix for _, prefix in clients} == file_system:
+                continue
+            for k, client in clients:
+                own = next((prefix for prefix in file_system if prefix.overlaps(client)), None)
+                if own:
+                    yield FieldError(
+                        f"{at}/clientSubnets/{i}/addressPrefixes/{k}",
+                        f"{client} overlaps {own} of the file system's subnet: give another"
+                        " subnet, or exactly the file system's where clients live in it.",
+                    )
+
+    def _wrong_exceptions(self, at: str) -> Iterator[FieldError]:
+        seen: dict[str, int] = {}
+        for i, exception in items(self.exceptions):
+            place = f"{at}/exceptions/{i}"
+            yield from exception.wrong_fields(place, self.cloud, self.allow_unknown_location)
+            first = seen.setdefault(exception.name.lower(), i)
+            if first != i:
+                yield FieldError(
+                    f"{place}/name", f"Exception {first} has this name already: choose another."
+                )
+
+    # -- what it comes to -------------------------------------------------------------------------
+
+    @property
+    def cloud(self) -> Cloud:
+        """The cloud of the location; the public one where the location is not known."""
+        location = find_location(self.location) if self.location else None
+        return location.cloud if location else Cloud.PUBLIC
+
+    def ids(self) -> list[tuple[str, str]]:
+        """Return what must be looked up in ARM before `resolve`, as (pointer, resource id)."""
+        stated = [("/fileSystemId", self.file_system_id)]
+        if self.file_system_subnet:
+            stated.append(("/fileSystemSubnet/id", self.file_system_subnet.id))
+        stated += [(f"/clientSubnets/{i}/id", s.id) for i, s in items(self.client_subnets)]
+        return [(place, found) for place, found in stated if found]
+
+    def resolve(self) -> Intent:
+        """Return the intent with its defaults filled in; every subnet must be given by prefixes."""
+        catalogue = load_catalogue(self.catalogue)
+        location = self._location(self.location or "")
+        storage = {found.name: found for found in map(self._location, self.storage_locations or ())}
+        file_system = self.file_system_subnet.address_prefixes if self.file_system_subnet else ()
+        return Intent(
+            location=location,
+            file_system=tuple(file_system or ()),
+            clients=tuple(tuple(s.address_prefixes or ()) for s in self.client_subnets or ()),
+            storage_locations=tuple(storage.values()) or (location,),
+            private_endpoints=tuple(self.private_endpoint_prefixes),
+            dns_servers=tuple(self.dns_servers),
+            ntp_servers=tuple(self.ntp_servers or catalogue.literal("ntpServers")),
+            telemetry=tuple(self.telemetry_prefixes or catalogue.literal("telemetryPrefixes")),
+            exceptions=tuple(
+                exception.declare(tuple(file_system or ()), self.cloud)
+                for exception in self.exceptions
+            ),
+            name_prefix=self.name_prefix,
+            network_security_group_id=self.network_security_group_id,
+        )
+
+    def _location(self, spelling: str) -> Location:
+        return find_location(spelling) or unknown_location(spelling, self.cloud)

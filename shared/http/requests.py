@@ -1,0 +1,93 @@
+"""Reading requests: JSON bodies, and the form in which an answer is wanted."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from pydantic_core import from_json
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header, parse_options_header
+
+from shared.http.problems import Problem
+from shared.planning.renderings import FORMS, LATER_FORMS
+
+if TYPE_CHECKING:
+    import azure.functions as func
+
+    from shared.planning.renderings import Form
+
+BODY_LIMIT = 1 << 20
+"""Bytes; the contract's 1 MiB."""
+
+
+def read_json(request: func.HttpRequest) -> object:
+    """Return the body's JSON value; raises `Problem` 413, 415 or 400."""
+    body = request.get_body()
+    if len(body) > BODY_LIMIT:
+        raise Problem(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+            "body-too-large",
+            "Body too large",
+            f"The body has {len(body):,} bytes; at most {BODY_LIMIT:,} are read.",
+        )
+    media_type, _ = parse_options_header(request.headers.get("content-type"))
+    if media_type and media_type != "application/json" and not media_type.endswith("+json"):
+        raise Problem(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "unsupported-media-type",
+            "Unsupported media type",
+            f"The body is said to be {media_type}: send JSON with the header"
+            " 'Content-Type: application/json'.",
+        )
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "not-json",
+            "Not JSON",
+            f"The body is not JSON: {error}." if body.strip() else "The body is empty: send JSON.",
+        ) from None
+
+
+def wanted_form(request: func.HttpRequest) -> Form:
+    """Choose the form that `?format=` names, or else the best that `Accept` takes.
+
+    Raises:
+        Problem: 400 for an unknown format, 406 where `Accept` takes none, 501 for one to come.
+    """
+    name = request.params.get("format")
+    if name is None:
+        return accepted_form(request.headers.get("accept") or "*/*")
+    form = FORMS.get(name.lower())
+    if form is not None:
+        return form
+    if name.lower() in LATER_FORMS:
+        raise Problem(
+            HTTPStatus.NOT_IMPLEMENTED,
+            "not-built",
+            "Not built yet",
+            f"The form {name.lower()} is planned; today there is {', '.join(FORMS)}.",
+        )
+    raise Problem(
+        HTTPStatus.BAD_REQUEST,
+        "unknown-format",
+        "Unknown format",
+        f"There is no such format; there is {', '.join(FORMS)}.",
+    )
+
+
+def accepted_form(accept: str) -> Form:
+    """Choose by content negotiation (RFC 9110, section 12.5.1)."""
+    by_media_type = {form.media_type: form for form in FORMS.values()}
+    best = parse_accept_header(accept, MIMEAccept).best_match(by_media_type)
+    if best is None:
+        raise Problem(
+            HTTPStatus.NOT_ACCEPTABLE,
+            "not-acceptable",
+            "Not acceptable",
+            f"None of the media types that you accept can be written; these can:"
+            f" {', '.join(by_media_type)}.",
+        )
+    return by_media_type[best]

@@ -1,0 +1,1 @@
+"""Locations and packed service tags, and the program that packs them."""

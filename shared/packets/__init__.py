@@ -1,0 +1,1 @@
+"""Exact sets of packets; knows nothing of Azure."""

@@ -1,0 +1,52 @@
+"""What several folders of tests need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+from hypothesis import settings
+
+from local.__main__ import listen
+from local.host import load_host
+
+ROOT = Path(__file__).resolve().parent.parent
+
+settings.register_profile("daily", max_examples=100, deadline=None)
+settings.register_profile("deep", max_examples=5000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[httpx.Client]:
+    """The service under the local Functions host, over HTTP."""
+    listener = listen(0)
+    server = uvicorn.Server(uvicorn.Config(load_host().application(), log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+        yield client
+    server.should_exit = True
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def bicep() -> str:
+    """The Bicep compiler: on the PATH, where `az bicep install` puts it, or beside the project."""
+    places = [
+        shutil.which("bicep"),
+        Path.home() / ".azure/bin/bicep",
+        ROOT.parent / "shared/tools/bicep",
+    ]
+    found = next((place for place in places if place and Path(place).is_file()), None)
+    if found is None:
+        pytest.skip("no Bicep compiler: install one, or put it on the PATH")
+    os.environ.setdefault("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")
+    return str(found)
