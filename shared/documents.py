@@ -76,6 +76,8 @@ def read_document(model: type[D], value: object) -> D:
 
 def read_again(model: type[D], value: object, wrong: list[tuple[int | str, ...]]) -> D | None:
     """Read what is left of a value without its wrong parts, or None where that is no document."""
+    if () in wrong:
+        return None
     rest = copy.deepcopy(value)
     for location in wrong:
         take_out(rest, location)
@@ -88,16 +90,15 @@ def read_again(model: type[D], value: object, wrong: list[tuple[int | str, ...]]
 def take_out(value: Any, location: tuple[int | str, ...]) -> None:
     """Put a hole where the innermost list item on the way stands, else drop the field."""
     depth = max((i for i, step in enumerate(location) if isinstance(step, int)), default=None)
-    path = location if depth is None else location[: depth + 1]
-    for step in path[:-1]:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
+    *way, last = location if depth is None else location[: depth + 1]
+    for step in way:
+        value = value[step]
+        if isinstance(value, Hole):
             return
-    if isinstance(value, list) and isinstance(path[-1], int):
-        value[path[-1]] = Hole()
-    elif isinstance(value, dict) and path:
-        value.pop(path[-1], None)
+    if isinstance(last, int):
+        value[last] = Hole()
+    else:
+        value.pop(last, None)
 
 
 def pointer(location: Iterable[int | str]) -> str:

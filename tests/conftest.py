@@ -6,15 +6,17 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import uvicorn
 from hypothesis import settings
+from starlette.applications import Starlette
 
-from local.__main__ import listen
 from local.host import load_host
+from local.server import listen
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -23,11 +25,11 @@ settings.register_profile("deep", max_examples=5000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
 
 
-@pytest.fixture(scope="session")
-def service() -> Iterator[httpx.Client]:
-    """The service under the local Functions host, over HTTP."""
+@contextmanager
+def serving(application: Starlette) -> Iterator[httpx.Client]:
+    """Serve an application on a free port, and give a client that talks to it."""
     listener = listen(0)
-    server = uvicorn.Server(uvicorn.Config(load_host().application(), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
@@ -35,6 +37,13 @@ def service() -> Iterator[httpx.Client]:
     server.should_exit = True
     thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[httpx.Client]:
+    """The service under the local Functions host, over HTTP."""
+    with serving(load_host().application()) as client:
+        yield client
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain, count
 from typing import TYPE_CHECKING
 
-from shared.amlfs.catalogue import CLIENTS, FILE_SYSTEM
+from shared.amlfs.catalogue import CLIENTS, FILE_SYSTEM, OPTION
 from shared.amlfs.prefixes import without_overlaps
 from shared.nsg.rules import Access, Direction, Flow
 
@@ -80,11 +80,15 @@ def require(
     row: Row, intent: Intent, catalogue: Catalogue, tags: ServiceTags
 ) -> Iterator[Requirement]:
     """Resolve one row; the storage row comes once for each storage location."""
-    regional = row.destination.removesuffix(f".{catalogue.written_for}")
-    is_regional = regional != row.destination
     each = intent.storage_locations if row.option == "storageLocations" else (intent.location,)
+    tag = row.destination.removesuffix(f".{catalogue.written_for}")
     for number, location in enumerate(each):
-        destination = f"{regional}.{location.tag_suffix}" if is_regional else row.destination
+        if tag != row.destination:
+            destinations = addresses(f"{tag}.{location.tag_suffix}", intent, tags)
+        elif row.option:
+            destinations = texts(intent.option(row.option))
+        else:
+            destinations = addresses(row.destination, intent, tags)
         own = location.name == intent.location.name
         yield Requirement(
             name=f"{intent.name_prefix}{row.key}{'' if own else f'-{location.tag_suffix}'}",
@@ -94,17 +98,11 @@ def require(
             flow=Flow(
                 protocol=row.protocol,
                 sources=addresses(row.source, intent, tags),
-                destinations=(
-                    texts(intent.option(row.option))
-                    if row.option and not is_regional
-                    else addresses(destination, intent, tags)
-                ),
+                destinations=destinations,
                 destination_ports=row.ports,
             ),
             why=row.why,
-            missing_tag=next(
-                (tag for tag in (row.source, regional) if is_missing(tag, tags)), None
-            ),
+            missing_tag=next((word for word in (row.source, tag) if is_missing(word, tags)), None),
         )
 
 
@@ -124,7 +122,8 @@ def texts(networks: Iterable[IPv4Network]) -> tuple[str, ...]:
 
 def is_missing(word: str, tags: ServiceTags) -> bool:
     """Whether a row's word is a service tag that this cloud does not have."""
-    return word.isalpha() and word not in (FILE_SYSTEM, CLIENTS) and not tags.canonical(word)
+    is_tag = word.isalpha() and word not in (FILE_SYSTEM, CLIENTS, OPTION)
+    return is_tag and tags.canonical(word) is None
 
 
 def is_published(location: Location, tags: ServiceTags) -> bool:

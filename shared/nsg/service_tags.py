@@ -4,7 +4,7 @@ The lists that Microsoft publishes are some megabytes of JSON a cloud. They ship
 file a cloud in `data/`, and are loaded on first use. A packed file is the zlib compression of
 
     {"cloud": …, "changeNumber": …, "published": …, "tags": [[name, count], …]}\n
-    count × unsigned 32-bit little-endian integers, tag after tag
+    count × unsigned 64-bit little-endian integers, tag after tag
 
 where a tag's integers are the boundaries of its IPv4 addresses: the first address of a run, the
 first address after the run, the first of the next run, and so on, ascending. IPv6 prefixes are left
@@ -94,7 +94,7 @@ class ServiceTags:
             "published": self.published,
             "tags": [[name, len(boundaries)] for name, boundaries in self._tags.values()],
         }
-        numbers = array("I")
+        numbers = array("Q")
         for _, boundaries in self._tags.values():
             numbers.extend(boundaries)
         if sys.byteorder == "big":
@@ -106,7 +106,7 @@ def unpack(packed: bytes) -> ServiceTags:
     """Read the packed form; raises `zlib.error` or `ValueError` for anything else."""
     header_line, _, body = zlib.decompress(packed).partition(b"\n")
     header = json.loads(header_line)
-    numbers = array("I")
+    numbers = array("Q")
     numbers.frombytes(body)
     if sys.byteorder == "big":
         numbers.byteswap()

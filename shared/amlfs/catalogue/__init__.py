@@ -22,6 +22,8 @@ DEFAULT_REVISION = "2024-11-08"
 
 FILE_SYSTEM = "FS"
 CLIENTS = "CL"
+OPTION = "Option"
+"""Words of the source and destination columns that the intent fills in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Row:
         priority: the article's number; None for a row that the article lacks.
         protocol: as in the article.
         ports: destination ports and ranges.
-        source: `FS`, `CL`, `*`, a service tag or an address prefix.
+        source: `FS`, `CL`, `Option`, `*`, a service tag or an address prefix.
         destination: likewise.
         access: the article's "Action".
         why: what the flow is for and what breaks without it, at most 140 characters.
