@@ -26,7 +26,7 @@ def main() -> int:
             *(ROOT / name for name in WATCHED),
             target=serve,
             args=(options.port, options.function_key),
-            callback=lambda changes: say(f"Reloading: {sorted(path for _, path in changes)[0]}"),
+            callback=lambda changes: say(f"Reloading: {min(path for _, path in changes)}"),
         )
     else:
         serve(options.port, options.function_key)

@@ -53,7 +53,7 @@ def test_the_default_revision_ships() -> None:
     assert CATALOGUE.revision == DEFAULT_REVISION
 
 
-@pytest.mark.parametrize("row", (*CATALOGUE.rows, *CATALOGUE.optional_rows), ids=lambda r: r.key)
+@pytest.mark.parametrize("row", [*CATALOGUE.rows, *CATALOGUE.optional_rows], ids=lambda r: r.key)
 class TestEveryRow:
     def test_says_why_in_a_rules_description(self, row) -> None:
         assert len(row.why) <= 140

@@ -8,7 +8,7 @@ import pytest
 
 from shared.documents import read_document
 from shared.errors import InvalidInput
-from shared.http.operations import RulesRequest
+from shared.http.rules import RulesRequest
 from tests.intents import EAST_US, EVERYTHING, with_fields
 
 NSG = "/subscriptions/s/resourcegroups/g/providers/microsoft.network/networksecuritygroups/n"
@@ -194,9 +194,7 @@ ONE_ERROR = {
         "singular",
     ),
     "exception's overlapping list": (
-        exception(
-            sourceAddressPrefix=..., sourceAddressPrefixes=["10.0.0.0/8", "10.1.0.0/16"]
-        ),
+        exception(sourceAddressPrefix=..., sourceAddressPrefixes=["10.0.0.0/8", "10.1.0.0/16"]),
         "/exceptions/0/sourceAddressPrefixes",
         "ARM refuses",
     ),

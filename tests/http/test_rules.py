@@ -108,7 +108,9 @@ def test_a_body_of_exactly_1_mib_is_read(service) -> None:
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("body", [None, 5, [], "x", {}, {"intent": {}}, {"intent": EAST_US, "x": 1}])
+@pytest.mark.parametrize(
+    "body", [None, 5, [], "x", {}, {"intent": {}}, {"intent": EAST_US, "x": 1}]
+)
 def test_a_wrong_body_is_422_with_pointers(service, body) -> None:
     headers = {"content-type": "application/json"}
     answer = service.post("/api/rules", content=json.dumps(body), headers=headers)
@@ -119,7 +121,9 @@ def test_a_wrong_body_is_422_with_pointers(service, body) -> None:
 
 
 def test_a_subnet_by_id_is_not_built_yet_and_says_what_to_give(service) -> None:
-    answer = service.post("/api/rules", json={"intent": with_fields(clientSubnets=[{"id": SUBNET}])})
+    answer = service.post(
+        "/api/rules", json={"intent": with_fields(clientSubnets=[{"id": SUBNET}])}
+    )
     assert answer.status_code == 501
     detail = problem(answer)["detail"]
     assert "/intent/clientSubnets/0/id" in detail
@@ -128,7 +132,9 @@ def test_a_subnet_by_id_is_not_built_yet_and_says_what_to_give(service) -> None:
 
 def test_only_the_first_hundred_errors_are_listed(service) -> None:
     subnets = [{"addressPrefixes": ["10.0.2.1/24"]}] * 150
-    document = problem(service.post("/api/rules", json={"intent": with_fields(clientSubnets=subnets)}))
+    document = problem(
+        service.post("/api/rules", json={"intent": with_fields(clientSubnets=subnets)})
+    )
     assert len(document["errors"]) == 100
     assert "150 things" in document["detail"]
 
@@ -142,7 +148,7 @@ def test_an_unforeseen_failure_is_a_problem_without_a_trace(service, monkeypatch
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("shared.http.operations.generate", fail)
+    monkeypatch.setattr("shared.http.rules.generate", fail)
     answer = service.post("/api/rules", json=BODY)
     assert answer.status_code == 500
     assert problem(answer)["title"] == "Internal error"

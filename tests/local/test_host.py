@@ -15,7 +15,7 @@ import azure.functions as func
 import httpx
 import pytest
 
-from local.functions import LocalFunction, load_functions
+from local.functions import load_functions
 from local.host import FunctionsHost
 from tests.conftest import ROOT, serving
 
@@ -209,7 +209,7 @@ class TestProgram:
         assert self.wait(f"http://127.0.0.1:{port}/api/health").status_code == 200
         process.send_signal(how)
         said, _ = process.communicate(timeout=10)
-        assert f"generate_rules: [POST] http://127.0.0.1:{port}/api/rules" in said
+        assert f"rules: [POST] http://127.0.0.1:{port}/api/rules" in said
         assert "Executed 'Functions.health' (Succeeded" in said
         assert "Traceback" not in said
 

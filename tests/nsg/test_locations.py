@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from shared.nsg.locations import Cloud, find_location, locations, nearest_locations
+from shared.nsg.locations import Cloud, Location, find_location, locations, nearest_locations
 from shared.nsg.service_tags import shipped_service_tags
 
 
@@ -17,10 +17,10 @@ def test_the_three_clouds_have_seventy_nine_locations() -> None:
     }
 
 
-@pytest.mark.parametrize("location", locations().values(), ids=lambda x: x.name)
+@pytest.mark.parametrize("location", list(locations().values()), ids=lambda location: location.name)
 class TestEveryLocation:
     @pytest.mark.parametrize("spell", [str.lower, str.upper, str.title, str])
-    def test_is_found_by_name_and_display_name(self, location, spell) -> None:
+    def test_is_found_by_name_and_display_name(self, location: Location, spell) -> None:
         assert find_location(spell(location.name)) is location
         assert find_location(spell(location.display_name)) is location
 

@@ -22,6 +22,7 @@ INTENTS = {
     "government": with_fields(location="usgovvirginia"),
 }
 
+
 def compiler(bicep: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [bicep, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120

@@ -8,7 +8,7 @@ import pytest
 
 from shared.documents import read_document
 from shared.errors import InvalidInput
-from shared.http.operations import RulesRequest
+from shared.http.rules import RulesRequest
 from shared.nsg.limits import breaches
 from shared.nsg.locations import Cloud, locations
 from shared.planning.generation import GeneratedRules, generate

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.amlfs.statement import IntentStatement
-from shared.http.operations import generate_rules
+from shared.http.rules import generate_rules
 from shared.nsg.limits import breaches
 from shared.nsg.locations import locations
 from tests.intents import EAST_US, EVERYTHING
@@ -22,8 +22,24 @@ any_json = st.recursive(
 )
 FIELDS = [field.alias or name for name, field in IntentStatement.model_fields.items()]
 words = st.sampled_from(
-    ["10.0.1.0/24", "10.0.0.0/8", "0.0.0.0/0", "10.0.1.7", "*", "Tcp", "22", "Storage", "eastus"]
-    + ["Inbound", "id", "addressPrefixes", "name", "direction", "sourceAddressPrefix", "~/"]
+    [
+        "10.0.1.0/24",
+        "10.0.0.0/8",
+        "0.0.0.0/0",
+        "10.0.1.7",
+        "*",
+        "Tcp",
+        "22",
+        "Storage",
+        "eastus",
+        "Inbound",
+        "id",
+        "addressPrefixes",
+        "name",
+        "direction",
+        "sourceAddressPrefix",
+        "~/",
+    ]
 )
 near_json = st.recursive(
     scalars | words,

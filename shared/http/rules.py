@@ -1,0 +1,42 @@
+"""`POST /api/rules`: the rules of an intent, in the form asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import azure.functions as func
+
+from shared.amlfs.statement import IntentStatement
+from shared.documents import Document, read_document
+from shared.errors import FieldError, NotBuilt
+from shared.http.answers import answered
+from shared.http.requests import read_json, wanted_form
+from shared.planning.generation import generate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class RulesRequest(Document):
+    """The body of `POST /api/rules`."""
+
+    intent: IntentStatement
+
+    def contradictions(self, at: str) -> Iterable[FieldError]:
+        """Everything that is wrong between the intent's fields."""
+        return self.intent.contradictions(f"{at}/intent")
+
+
+@answered
+def generate_rules(request: func.HttpRequest) -> func.HttpResponse:
+    """Answer `POST /api/rules`: the rules of an intent, in the form asked for."""
+    form = wanted_form(request)
+    statement = read_document(RulesRequest, read_json(request)).intent
+    if ids := statement.ids():
+        fields = ", ".join(f"/intent{field}" for field, _ in ids)
+        raise NotBuilt(
+            f"{fields}: reading subnets and file systems from Azure by their id is planned."
+            " Give addressPrefixes, and location in place of fileSystemId."
+        )
+    generated = generate(statement.resolve(), statement.catalogue)
+    return func.HttpResponse(form.render(generated), mimetype=form.media_type)
