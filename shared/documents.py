@@ -67,8 +67,8 @@ def read_document(model: type[D], value: object) -> D:
         errors = [FieldError(pointer(d["loc"]), sentence(d, model)) for d in details]
         document = read_again(model, value, [detail["loc"] for detail in details])
     if document is not None:
-        known = [error.pointer for error in errors]
-        errors += [e for e in document.contradictions("") if not overlaps_any(e.pointer, known)]
+        explained = {place for error in errors for place in ancestors(error.pointer)}
+        errors += [e for e in document.contradictions("") if e.pointer not in explained]
     if errors or document is None:
         raise InvalidInput(errors)
     return document
@@ -88,9 +88,8 @@ def read_again(model: type[D], value: object, wrong: list[tuple[int | str, ...]]
 
 
 def take_out(value: Any, location: tuple[int | str, ...]) -> None:
-    """Put a hole where the innermost list item on the way stands, else drop the field."""
-    depth = max((i for i, step in enumerate(location) if isinstance(step, int)), default=None)
-    *way, last = location if depth is None else location[: depth + 1]
+    """Drop a field, or put a hole where an item of a list stands."""
+    *way, last = location
     for step in way:
         value = value[step]
         if isinstance(value, Hole):
@@ -106,9 +105,11 @@ def pointer(location: Iterable[int | str]) -> str:
     return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in location)
 
 
-def overlaps_any(place: str, others: Iterable[str]) -> bool:
-    """Whether a pointer is one of the others, lies inside one or contains one."""
-    return any(f"{place}/".startswith(f"{o}/") or f"{o}/".startswith(f"{place}/") for o in others)
+def ancestors(place: str) -> Iterable[str]:
+    """Yield a pointer and those of everything that it lies in."""
+    while place:
+        yield place
+        place = place.rpartition("/")[0]
 
 
 SENTENCES = {
@@ -127,7 +128,7 @@ def sentence(detail: ErrorDetails, model: type[BaseModel]) -> str:
         fields = ", ".join(fields_at(model, detail["loc"][:-1]))
         return f"There is no such field; the fields here are {fields}."
     if detail["type"] == "too_short":
-        return "The list is empty: give at least one item, or leave the field out."
+        return "The list is empty: give at least one item."
     return SENTENCES.get(detail["type"], detail["msg"])
 
 

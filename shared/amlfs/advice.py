@@ -56,6 +56,7 @@ def advise(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> list[Noti
         *about_telemetry(intent, catalogue),
         *about_subnets(intent),
         *about_options(intent),
+        *about_exceptions(intent, tags),
     ]
 
 
@@ -82,6 +83,19 @@ def about_location(intent: Intent, tags: ServiceTags) -> Iterator[Notice]:
                 f" {location.display_name} yet: the spelling .{location.tag_suffix} is inferred.",
                 field,
             )
+
+
+def about_exceptions(intent: Intent, tags: ServiceTags) -> Iterator[Notice]:
+    """Service tags that no data has, taken because the caller insists."""
+    for i, exception in enumerate(intent.exceptions):
+        for word in (*exception.flow.sources, *exception.flow.destinations):
+            if word[0].isalpha() and tags.canonical(word) is None:
+                yield Notice(
+                    "unknown-service-tag",
+                    f"{tags.cloud} has no service tag {word}, change {tags.change_number}; it is"
+                    " taken as you spelled it. ARM refuses a tag it does not know.",
+                    f"/intent/exceptions/{i}",
+                )
 
 
 def about_cloud(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> Iterator[Notice]:

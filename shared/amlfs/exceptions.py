@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 
 from shared.amlfs.intent import DeclaredException
 from shared.amlfs.prefixes import first_overlap, parse_address
-from shared.documents import Document, Item
+from shared.documents import Document, Item, items
 from shared.errors import FieldError
 from shared.nsg.rules import ANY, Direction, Flow, Protocol
 from shared.nsg.service_tags import shipped_service_tags
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ipaddress import IPv4Network
 
     from shared.nsg.locations import Cloud
+    from shared.nsg.service_tags import ServiceTags
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9_])?")
 TAG = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z0-9]+)*")
@@ -88,9 +89,9 @@ ListedPrefix = Annotated[str, BeforeValidator(lambda value: str(parse_address(va
 class ExceptionStatement(Document):
     """The contract's exception: a name, a direction and the properties of a security rule."""
 
-    name: Annotated[str, AfterValidator(check_name)]
-    direction: Annotated[Direction, BeforeValidator(parse_direction)]
-    protocol: Annotated[Protocol, BeforeValidator(parse_protocol)]
+    name: Annotated[str, AfterValidator(check_name)] | None = None
+    direction: Annotated[Direction, BeforeValidator(parse_direction)] | None = None
+    protocol: Annotated[Protocol, BeforeValidator(parse_protocol)] | None = None
     source_address_prefix: Endpoint | None = None
     source_address_prefixes: Annotated[list[Item[ListedPrefix]], Field(min_length=1)] | None = None
     source_port_range: Ports | None = None
@@ -102,49 +103,55 @@ class ExceptionStatement(Document):
     destination_port_range: Ports | None = None
     destination_port_ranges: Annotated[list[Item[ListedPorts]], Field(min_length=1)] | None = None
 
-    def wrong_fields(self, at: str, cloud: Cloud, allow_unknown: bool) -> Iterator[FieldError]:
-        """Yield what is wrong between this exception's fields, or with its service tags."""
+    def contradictions(self, at: str) -> Iterator[FieldError]:
+        """What is missing, said twice, or overlaps."""
+        for field in ("name", "direction", "protocol"):
+            if getattr(self, field) is None:
+                yield FieldError(f"{at}/{field}", "This field is required.")
         for singular, plural in PAIRS:
             if getattr(self, singular) is not None and getattr(self, plural) is not None:
                 yield FieldError(f"{at}/{alias(plural)}", f"{alias(singular)} says this already.")
-        far = "source" if self.direction is Direction.INBOUND else "destination"
-        if not self._given(f"{far}_address_prefix"):
+        yield from self._wrong_ends(at)
+        yield from self._wrong_ports(at)
+
+    def _wrong_ends(self, at: str) -> Iterator[FieldError]:
+        far = {Direction.INBOUND: "source", Direction.OUTBOUND: "destination"}.get(
+            self.direction or Direction.INBOUND
+        )
+        if self.direction and not self._given(f"{far}_address_prefix"):
             yield FieldError(
                 f"{at}/{far}AddressPrefix",
                 "Say who is at the far end: a prefix, a service tag, or '*' for everybody.",
             )
-        if not self.protocol.has_ports:
-            for field in ("source_port_range", "destination_port_range"):
-                if self._given(field) not in ((), ANY):
-                    yield FieldError(
-                        f"{at}/{alias(field)}", f"{self.protocol} has no ports: leave this out."
-                    )
         for side in ("source", "destination"):
-            yield from self._wrong_addresses(at, side, cloud, allow_unknown)
+            listed = [parse_address(p) for _, p in items(getattr(self, f"{side}_address_prefixes"))]
+            if overlap := first_overlap(listed):
+                yield FieldError(
+                    f"{at}/{side}AddressPrefixes/{listed.index(overlap[1])}",
+                    f"{overlap[1]} overlaps {overlap[0]}, which ARM refuses: leave it out.",
+                )
 
-    def _wrong_addresses(
-        self, at: str, side: str, cloud: Cloud, allow_unknown: bool
-    ) -> Iterator[FieldError]:
-        tag = getattr(self, f"{side}_address_prefix")
-        tags = shipped_service_tags(cloud)
-        if tag and TAG.fullmatch(tag) and not allow_unknown and not tags.canonical(tag):
-            yield FieldError(
-                f"{at}/{side}AddressPrefix",
-                f"{cloud} has no service tag {tag!r}; the nearest are"
-                f" {', '.join(tags.nearest(tag))}.",
-            )
-        listed = getattr(self, f"{side}_address_prefixes") or ()
-        overlap = first_overlap(parse_address(p) for p in listed if isinstance(p, str))
-        if overlap:
-            yield FieldError(
-                f"{at}/{side}AddressPrefixes",
-                f"{overlap[0]} and {overlap[1]} overlap, which ARM refuses: leave the smaller out.",
-            )
+    def _wrong_ports(self, at: str) -> Iterator[FieldError]:
+        if self.protocol is None or self.protocol.has_ports:
+            return
+        for singular, plural in PAIRS:
+            if singular.endswith("port_range") and self._given(singular) not in ((), ANY):
+                field = singular if getattr(self, singular) is not None else plural
+                yield FieldError(
+                    f"{at}/{alias(field)}", f"{self.protocol} has no ports: leave this out."
+                )
+
+    def unknown_tags(self, tags: ServiceTags) -> Iterator[tuple[str, str]]:
+        """Yield the service tags that a cloud does not have, as (field, tag)."""
+        for field in ("source_address_prefix", "destination_address_prefix"):
+            tag = getattr(self, field)
+            if tag and TAG.fullmatch(tag) and not tags.canonical(tag):
+                yield alias(field), tag
 
     def _given(self, singular: str) -> tuple[str, ...]:
         """Return what one of the two spellings of a field says; nothing where neither stands."""
         one, several = getattr(self, singular), getattr(self, dict(PAIRS)[singular])
-        return (one,) if one is not None else tuple(several or ())
+        return (one,) if one is not None else tuple(value for _, value in items(several))
 
     def declare(self, file_system: tuple[IPv4Network, ...], cloud: Cloud) -> DeclaredException:
         """Return the flow meant; the file system's end is its subnet where none is named."""
@@ -155,13 +162,13 @@ class ExceptionStatement(Document):
             return tuple(tags.canonical(value) or value for value in values)
 
         flow = Flow(
-            protocol=self.protocol,
+            protocol=self.protocol or Protocol.ANY,
             sources=canonical(self._given("source_address_prefix")) or own,
             destinations=canonical(self._given("destination_address_prefix")) or own,
             source_ports=self._given("source_port_range") or ANY,
             destination_ports=self._given("destination_port_range") or ANY,
         )
-        return DeclaredException(self.name, self.direction, flow)
+        return DeclaredException(self.name or "", self.direction or Direction.INBOUND, flow)
 
 
 PAIRS = (

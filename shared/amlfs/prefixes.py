@@ -6,6 +6,7 @@ AMLFS is IPv4 only. Source: "Azure Managed Lustre prerequisites", Microsoft Lear
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +34,8 @@ def parse_address(value: object) -> IPv4Network:
         network = IPv4Network(value, strict=False)
     except ValueError:
         raise wrong(
-            f"{value} is no IPv4 prefix: the four numbers go to 255, the length to 32."
+            f"{value} is no IPv4 prefix: four numbers up to 255 without leading zeros,"
+            " a length up to 32."
         ) from None
     address, _, _ = value.partition("/")
     if str(network.network_address) != address:
@@ -64,6 +66,20 @@ def first_overlap(networks: Iterable[IPv4Network]) -> tuple[IPv4Network, IPv4Net
             return largest, network
         largest = network
     return None
+
+
+def overlapping(
+    those: Iterable[IPv4Network], these: Iterable[IPv4Network]
+) -> dict[IPv4Network, IPv4Network]:
+    """Return which of these networks overlap one of those, each with the one."""
+    apart = sorted(without_overlaps(those))
+    found = {}
+    for network in these:
+        place = bisect_right(apart, network)
+        for other in apart[max(place - 1, 0) : place + 1]:  # the one before may hold it,
+            if other.overlaps(network):  # the one after may lie inside it
+                found[network] = other
+    return found
 
 
 def without_overlaps(networks: Iterable[IPv4Network]) -> tuple[IPv4Network, ...]:

@@ -80,7 +80,7 @@ def require(
     row: Row, intent: Intent, catalogue: Catalogue, tags: ServiceTags
 ) -> Iterator[Requirement]:
     """Resolve one row; the storage row comes once for each storage location."""
-    each = intent.storage_locations if row.option == "storageLocations" else (intent.location,)
+    each = storage_regions(intent) if row.option == "storageLocations" else [intent.location]
     tag = row.destination.removesuffix(f".{catalogue.written_for}")
     for number, location in enumerate(each):
         if tag != row.destination:
@@ -104,6 +104,12 @@ def require(
             why=row.why,
             missing_tag=next((word for word in (row.source, tag) if is_missing(word, tags)), None),
         )
+
+
+def storage_regions(intent: Intent) -> list[Location]:
+    """Return each storage location once, the file system's own first: it has the article's row."""
+    each = {location.name: location for location in intent.storage_locations}
+    return sorted(each.values(), key=lambda location: location.name != intent.location.name)
 
 
 def addresses(word: str, intent: Intent, tags: ServiceTags) -> tuple[str, ...]:

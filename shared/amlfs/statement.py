@@ -15,29 +15,38 @@ from pydantic_core import PydanticCustomError
 from shared.amlfs.catalogue import DEFAULT_REVISION, load_catalogue, revisions
 from shared.amlfs.exceptions import ExceptionStatement
 from shared.amlfs.intent import Intent
-from shared.amlfs.prefixes import Address, Prefix, first_overlap
+from shared.amlfs.prefixes import Address, Prefix, first_overlap, overlapping
 from shared.documents import Document, Item, items
 from shared.errors import FieldError
 from shared.nsg.locations import (
     Cloud,
     Location,
+    cloud_by_name,
     find_location,
     nearest_locations,
     unknown_location,
 )
+from shared.nsg.service_tags import shipped_service_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-NETWORK = r"/subscriptions/[^/]+/resourceGroups/[^/]+/providers/Microsoft\.Network"
-SUBNET_ID = re.compile(rf"{NETWORK}/virtualNetworks/[^/]+/subnets/[^/]+", re.IGNORECASE)
-NSG_ID = re.compile(rf"{NETWORK}/networkSecurityGroups/[^/]+", re.IGNORECASE)
-FILE_SYSTEM_ID = re.compile(
-    r"/subscriptions/[^/]+/resourceGroups/[^/]+"
-    r"/providers/Microsoft\.StorageCache/amlFilesystems/[^/]+",
+GROUP_ID = r"/subscriptions/[0-9A-Za-z-]+/resourceGroups/[\w.()-]+/providers"
+NETWORK_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
+SUBNET_ID = re.compile(
+    rf"{GROUP_ID}/Microsoft\.Network/virtualNetworks/{NETWORK_NAME}/subnets/{NETWORK_NAME}",
     re.IGNORECASE,
 )
+NSG_ID = re.compile(
+    rf"{GROUP_ID}/Microsoft\.Network/networkSecurityGroups/{NETWORK_NAME}", re.IGNORECASE
+)
+FILE_SYSTEM_ID = re.compile(
+    rf"{GROUP_ID}/Microsoft\.StorageCache/amlFilesystems/{NETWORK_NAME}", re.IGNORECASE
+)
 NAME_PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?")
+SUGGESTIONS = 5
+"""Of so many unknown names at most the nearest known ones are looked for: it takes a while."""
+
 UNKNOWN_LOCATION = re.compile(r"[A-Za-z][A-Za-z0-9 ]{1,27}")
 
 
@@ -93,13 +102,15 @@ class SubnetStatement(Document):
 
     def contradictions(self, at: str) -> Iterable[FieldError]:
         """A subnet has exactly one of its two fields, and prefixes that do not overlap."""
-        if (self.id is None) == (self.address_prefixes is None):
+        if self.id is None and self.address_prefixes is None:
             yield FieldError(at, "Give exactly one of id and addressPrefixes.")
-        prefixes = [prefix for _, prefix in items(self.address_prefixes)]
-        if overlap := first_overlap(prefixes):
+        if self.id is not None and self.address_prefixes is not None:
+            yield FieldError(f"{at}/id", "Give exactly one of id and addressPrefixes.")
+        prefixes = {prefix: i for i, prefix in items(self.address_prefixes)}
+        if overlap := first_overlap(p for _, p in items(self.address_prefixes)):
             yield FieldError(
-                f"{at}/addressPrefixes",
-                f"{overlap[0]} and {overlap[1]} overlap: leave the smaller one out.",
+                f"{at}/addressPrefixes/{prefixes[overlap[1]]}",
+                f"{overlap[1]} overlaps {overlap[0]}: leave it out.",
             )
 
 
@@ -153,27 +164,34 @@ class IntentStatement(Document):
     def _wrong_locations(self, at: str) -> Iterator[FieldError]:
         stated = [(f"{at}/location", self.location)] if self.location is not None else []
         stated += [(f"{at}/storageLocations/{i}", s) for i, s in items(self.storage_locations)]
+        is_known = bool(self.location) and (
+            self.allow_unknown_location or find_location(self.location or "") is not None
+        )
+        suggestions = 0
         for place, spelling in stated:
             location = find_location(spelling)
             if location is None:
-                yield from self._unknown_location(place, spelling)
-            elif location.cloud is not self.cloud:
+                suggestions += 1
+                yield from self._unknown_location(place, spelling, suggestions <= SUGGESTIONS)
+            elif is_known and location.cloud is not self.cloud:
                 yield FieldError(
                     place,
                     f"{location.name} is in {location.cloud}, the file system in {self.cloud}:"
                     " a storage account of another cloud cannot be reached by a service tag.",
                 )
 
-    def _unknown_location(self, place: str, spelling: str) -> Iterator[FieldError]:
-        if not UNKNOWN_LOCATION.fullmatch(spelling):
-            yield FieldError(place, "Give the name of an Azure location, such as eastus.")
-        elif not self.allow_unknown_location:
-            near = nearest_locations(spelling)
-            yield FieldError(
-                place,
-                f"No location is called {spelling!r}; the nearest are {', '.join(near)}."
-                " If it is newer than this service's data, set allowUnknownLocation.",
-            )
+    def _unknown_location(self, place: str, spelling: str, suggest: bool) -> Iterator[FieldError]:
+        if self.allow_unknown_location:
+            if not UNKNOWN_LOCATION.fullmatch(spelling):
+                yield FieldError(place, "A location has 2 to 28 letters, digits and spaces.")
+            return
+        shown = spelling[:40]
+        near = f"; the nearest are {', '.join(nearest_locations(shown))}" if suggest else ""
+        yield FieldError(
+            place,
+            f"No location is called {shown!r}{near}."
+            " If it is newer than this service's data, set allowUnknownLocation.",
+        )
 
     def _overlaps(self, at: str) -> Iterator[FieldError]:
         if self.file_system_subnet is None:
@@ -183,9 +201,9 @@ class IntentStatement(Document):
             clients = items(subnet.address_prefixes)
             if {prefix for _, prefix in clients} == file_system:
                 continue
+            found = overlapping(file_system, [prefix for _, prefix in clients])
             for k, client in clients:
-                own = next((prefix for prefix in file_system if prefix.overlaps(client)), None)
-                if own:
+                if own := found.get(client):
                     yield FieldError(
                         f"{at}/clientSubnets/{i}/addressPrefixes/{k}",
                         f"{client} overlaps {own} of the file system's subnet: give another"
@@ -196,20 +214,36 @@ class IntentStatement(Document):
         seen: dict[str, int] = {}
         for i, exception in items(self.exceptions):
             place = f"{at}/exceptions/{i}"
-            yield from exception.wrong_fields(place, self.cloud, self.allow_unknown_location)
-            first = seen.setdefault(exception.name.lower(), i)
+            yield from exception.contradictions(place)
+            first = seen.setdefault(exception.name.lower(), i) if exception.name else i
             if first != i:
                 yield FieldError(
                     f"{place}/name", f"Exception {first} has this name already: choose another."
+                )
+        if not self.allow_unknown_location and find_location(self.location or ""):
+            yield from self._unknown_tags(at)
+
+    def _unknown_tags(self, at: str) -> Iterator[FieldError]:
+        tags = shipped_service_tags(self.cloud)
+        suggestions = 0
+        for i, exception in items(self.exceptions):
+            for field, tag in exception.unknown_tags(tags):
+                suggestions += 1
+                near = tags.nearest(tag[:60]) if suggestions <= SUGGESTIONS else []
+                yield FieldError(
+                    f"{at}/exceptions/{i}/{field}",
+                    f"{self.cloud} has no service tag {tag[:60]!r}"
+                    f"{'; the nearest are ' + ', '.join(near) if near else ''}. If it is newer than this"
+                    " service's data, set allowUnknownLocation.",
                 )
 
     # -- what it comes to -------------------------------------------------------------------------
 
     @property
     def cloud(self) -> Cloud:
-        """The cloud of the location; the public one where the location is not known."""
-        location = find_location(self.location) if self.location else None
-        return location.cloud if location else Cloud.PUBLIC
+        """The cloud of the location; of one that is not known, its name tells."""
+        location = find_location(self.location or "")
+        return location.cloud if location else cloud_by_name(self.location or "")
 
     def ids(self) -> list[tuple[str, str]]:
         """Return what must be looked up in ARM before `resolve`, as (pointer, resource id)."""
@@ -223,13 +257,13 @@ class IntentStatement(Document):
         """Return the intent with its defaults filled in; every subnet must be given by prefixes."""
         catalogue = load_catalogue(self.catalogue)
         location = self._location(self.location or "")
-        storage = {found.name: found for found in map(self._location, self.storage_locations or ())}
+        storage = tuple(map(self._location, self.storage_locations or ()))
         file_system = self.file_system_subnet.address_prefixes if self.file_system_subnet else ()
         return Intent(
             location=location,
             file_system=tuple(file_system or ()),
             clients=tuple(tuple(s.address_prefixes or ()) for s in self.client_subnets or ()),
-            storage_locations=tuple(storage.values()) or (location,),
+            storage_locations=storage or (location,),
             private_endpoints=tuple(self.private_endpoint_prefixes),
             dns_servers=tuple(self.dns_servers),
             ntp_servers=tuple(self.ntp_servers or catalogue.literal("ntpServers")),

@@ -31,7 +31,7 @@ def read_json(request: func.HttpRequest) -> object:
             "Body too large",
             f"The body has {len(body):,} bytes; at most {BODY_LIMIT:,} are read.",
         )
-    media_type, _ = parse_options_header(request.headers.get("content-type"))
+    media_type, _ = parse_options_header(request.headers.get("content-type", "").lower())
     if media_type and media_type != "application/json" and not media_type.endswith("+json"):
         raise Problem(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -81,7 +81,9 @@ def wanted_form(request: func.HttpRequest) -> Form:
 def accepted_form(accept: str) -> Form:
     """Choose by content negotiation (RFC 9110, section 12.5.1)."""
     by_media_type = {form.media_type: form for form in FORMS.values()}
-    best = parse_accept_header(accept, MIMEAccept).best_match(by_media_type)
+    wanted = parse_accept_header(accept, MIMEAccept)
+    bare = MIMEAccept((parse_options_header(value)[0], quality) for value, quality in wanted)
+    best = bare.best_match(by_media_type)
     if best is None:
         raise Problem(
             HTTPStatus.NOT_ACCEPTABLE,

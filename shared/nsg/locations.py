@@ -57,6 +57,14 @@ def unknown_location(spelling: str, cloud: Cloud) -> Location:
     return Location(suffix.lower(), spelling, suffix, cloud, known=False)
 
 
+def cloud_by_name(spelling: str) -> Cloud:
+    """Return the cloud that a location's name speaks of: sovereign ones begin with theirs."""
+    name = plain(spelling)
+    if name.startswith(("usgov", "usdod")):
+        return Cloud.GOVERNMENT
+    return Cloud.CHINA if name.startswith("china") else Cloud.PUBLIC
+
+
 def plain(spelling: str) -> str:
     """Drop case and spaces: what is left of a display name is the location's name."""
     return spelling.replace(" ", "").lower()

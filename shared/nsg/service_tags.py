@@ -31,8 +31,15 @@ from shared.nsg.locations import Cloud
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-PLATFORM_TAGS = ("VirtualNetwork", "AzureLoadBalancer", "Internet")
-"""Tags that are in no list: their extent depends on the virtual network.
+PLATFORM_TAGS = (
+    "VirtualNetwork",
+    "AzureLoadBalancer",
+    "Internet",
+    "AzurePlatformDNS",
+    "AzurePlatformIMDS",
+    "AzurePlatformLKM",
+)
+"""Tags that are in no list: they mean the virtual network, what lies outside it, or its host.
 
 Source: "Virtual network service tags", Microsoft Learn.
 """

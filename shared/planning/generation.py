@@ -54,7 +54,14 @@ def generate(intent: Intent, revision: str, tags: ServiceTags | None = None) -> 
     broken = breaches(rules)
     if broken:
         raise InvalidInput(
-            [FieldError("/intent", f"{b.rule or 'ARM'}: {b.message}") for b in broken]
+            [
+                FieldError(
+                    "/intent",
+                    f"ARM would refuse {b.rule or 'the rules'}: {b.message} Give fewer, larger"
+                    " prefixes.",
+                )
+                for b in broken
+            ]
         )
     return GeneratedRules(
         intent, catalogue.revision, tuple(rules), tuple(advise(intent, catalogue, tags))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -44,7 +45,22 @@ ONE_ERROR = {
     "location null": ({"location": None}, "/location", "required"),
     "location a number": ({"location": 5}, "/location", "string"),
     "unknown location": ({"location": "estus"}, "/location", "eastus"),
-    "odd location": ({"location": "$(rm)"}, "/location", "name of an Azure location"),
+    "odd location": ({"location": "East-US"}, "/location", "eastus"),
+    "odd new location": (
+        {"location": "$(rm)", "allowUnknownLocation": True},
+        "/location",
+        "letters, digits and spaces",
+    ),
+    "odd name of an NSG": (
+        {"networkSecurityGroupId": NSG + "\nx"},
+        "/networkSecurityGroupId",
+        "resource id",
+    ),
+    "a sovereign location misspelt": (
+        {"location": "usgovvirgina", "storageLocations": ["usgovvirginia"]},
+        "/location",
+        "usgovvirginia",
+    ),
     "no file system": ({"fileSystemSubnet": ...}, "/fileSystemSubnet", "required"),
     "no clients": ({"clientSubnets": ...}, "/clientSubnets", "at least one subnet"),
     "empty clients": ({"clientSubnets": []}, "/clientSubnets", "empty"),
@@ -56,7 +72,7 @@ ONE_ERROR = {
     "neither id nor prefixes": ({"fileSystemSubnet": {}}, "/fileSystemSubnet", "exactly one"),
     "id and prefixes": (
         {"fileSystemSubnet": {"id": SUBNET, **subnet("10.0.1.0/24")}},
-        "/fileSystemSubnet",
+        "/fileSystemSubnet/id",
         "exactly one",
     ),
     "not a subnet's id": ({"fileSystemSubnet": {"id": NSG}}, "/fileSystemSubnet/id", "/subnets/"),
@@ -97,7 +113,7 @@ ONE_ERROR = {
     ),
     "prefixes that overlap each other": (
         {"fileSystemSubnet": subnet("10.0.0.0/23", "10.0.1.0/24")},
-        "/fileSystemSubnet/addressPrefixes",
+        "/fileSystemSubnet/addressPrefixes/1",
         "overlap",
     ),
     "clients over the file system": (
@@ -195,7 +211,7 @@ ONE_ERROR = {
     ),
     "exception's overlapping list": (
         exception(sourceAddressPrefix=..., sourceAddressPrefixes=["10.0.0.0/8", "10.1.0.0/16"]),
-        "/exceptions/0/sourceAddressPrefixes",
+        "/exceptions/0/sourceAddressPrefixes/1",
         "ARM refuses",
     ),
     "exception's ports without ports": (
@@ -223,10 +239,19 @@ def test_every_mistake_is_reported_at_once() -> None:
     errors = errors_of(
         {
             "location": "estus",
-            "fileSystemSubnet": subnet("10.0.1.0/24", "10.0.3.1/24"),
-            "clientSubnets": [subnet("10.0.2.7/24"), subnet("fe80::/64", "10.0.0.0/16")],
+            "fileSystemSubnet": {
+                "id": SUBNET,
+                **subnet("10.0.1.0/24", "10.0.3.1/24", "10.0.1.0/25"),
+            },
+            "clientSubnets": [
+                subnet("10.0.2.7/24"),
+                {**subnet("fe80::/64", "10.0.0.0/16"), "size": 5},
+            ],
             "storageLocations": [],
-            "exceptions": [{**SSH, "protocol": "x"}, SSH, SSH],
+            "exceptions": [
+                {**SSH, "protocol": "x", "sourceAddressPrefix": None, "colour": "red"},
+                {**SSH, "destinationPortRanges": ["1"]},
+            ],
             "colour": "blue",
         }
     )
@@ -234,13 +259,37 @@ def test_every_mistake_is_reported_at_once() -> None:
         "/clientSubnets/0/addressPrefixes/0",
         "/clientSubnets/1/addressPrefixes/0",
         "/clientSubnets/1/addressPrefixes/1",
+        "/clientSubnets/1/size",
         "/colour",
+        "/exceptions/0/colour",
         "/exceptions/0/protocol",
-        "/exceptions/2/name",
+        "/exceptions/0/sourceAddressPrefix",
+        "/exceptions/1/destinationPortRanges",
+        "/exceptions/1/name",
         "/fileSystemSubnet/addressPrefixes/1",
+        "/fileSystemSubnet/addressPrefixes/2",
+        "/fileSystemSubnet/id",
         "/location",
         "/storageLocations",
     ]
+
+
+def test_many_mistakes_are_found_quickly() -> None:
+    """Each of these took seconds once: what is quadratic, and the search for nearest names."""
+    many = range(2000)
+    tags = [{**SSH, "name": f"e{i}", "sourceAddressPrefix": f"Nope{i}"} for i in many]
+    own = subnet(*(f"10.{i // 250}.{i % 250}.0/25" for i in many))
+    started = time.perf_counter()
+    errors_of(
+        with_fields(
+            fileSystemSubnet=own,
+            clientSubnets=[subnet(*(f"10.{i // 250}.{i % 250}.0/24" for i in many))],
+            exceptions=tags,
+            storageLocations=[f"nowhere{i}" for i in many],
+            dnsServers=["x"] * 2000,
+        )
+    )
+    assert time.perf_counter() - started < 5
 
 
 @pytest.mark.parametrize("intent", [None, 5, "eastus", [], [EAST_US]])

@@ -52,6 +52,8 @@ def test_a_form_is_chosen_by_its_name(service, name) -> None:
         ("text/markdown", "text/markdown"),
         ("text/csv;q=0.5, text/x-bicep", "text/x-bicep"),
         ("text/html, */*;q=0.1", "application/json"),
+        ("application/json; charset=utf-8", "application/json"),
+        ("text/markdown; variant=GFM", "text/markdown"),
         ("application/vnd.microsoft.arm-template+json", FORMS["arm"].media_type),
     ],
 )
@@ -103,7 +105,7 @@ def test_a_body_of_exactly_1_mib_is_read(service) -> None:
     answer = service.post(
         "/api/rules",
         content=body + b" " * (2**20 - len(body)),
-        headers={"content-type": "application/json; charset=utf-8"},
+        headers={"content-type": "Application/JSON; charset=utf-8"},
     )
     assert answer.status_code == 200
 

@@ -163,6 +163,11 @@ def test_storage_only_elsewhere_takes_the_articles_place() -> None:
     assert [(row[1], row[2], row[6]) for row in storage] == [
         (103, "AMLFS-Out-Storage-WestUS2", "Storage.WestUS2")
     ]
+    both = generated(with_fields(storageLocations=["westus2", "eastus"]))
+    assert [(row[1], row[6]) for row in table(both) if "Storage" in row[2]] == [
+        (103, "Storage.EastUS"),
+        (113, "Storage.WestUS2"),
+    ]
     assert ("own-storage-region-missing", "/intent/storageLocations") in codes(result)
     assert ("storage-in-another-region", "/intent/storageLocations/0") in codes(result)
 
@@ -195,7 +200,19 @@ def test_more_addresses_than_an_nsg_holds_are_refused() -> None:
         generated(with_fields(clientSubnets=many))
 
 
+def test_a_new_sovereign_location_is_of_its_cloud() -> None:
+    result = generated(with_fields(location="USGov Utah", allowUnknownLocation=True))
+    assert {"service-tag-not-in-cloud", "unknown-location"} <= {code for code, _ in codes(result)}
+
+
 ADVICE = {
+    "unknown-service-tag": (
+        {
+            "allowUnknownLocation": True,
+            "exceptions": [{**ssh_from(1), "sourceAddressPrefix": "BrandNew.EastUS"}],
+        },
+        "/intent/exceptions/0",
+    ),
     "clients-in-file-system-subnet": (
         {"clientSubnets": [{"addressPrefixes": ["10.0.1.0/24"]}]},
         "/intent/clientSubnets/0",

@@ -13,7 +13,7 @@ from shared.planning.renderings import FORMS
 from shared.planning.renderings.arm import literal
 from shared.planning.renderings.bicep import quoted
 from tests.conftest import ROOT
-from tests.intents import EAST_US, EVERYTHING
+from tests.intents import EAST_US, EVERYTHING, with_fields
 from tests.planning.test_generation import generated
 
 GOLDEN = ROOT / "tests/planning/golden"
@@ -74,3 +74,13 @@ def test_json_is_the_contracts() -> None:
             "direction": "Inbound",
         },
     }
+
+
+def test_only_the_clients_own_rules_follow_their_parameter() -> None:
+    """A DNS server with the address of the only client stays where it is when clients change."""
+    same = with_fields(
+        clientSubnets=[{"addressPrefixes": ["10.0.2.4/32"]}], dnsServers=["10.0.2.4"]
+    )
+    lines = FORMS["bicep"].render(generated(same)).splitlines()
+    assert sum("AddressPrefix: clientPrefix" in line for line in lines) == 2
+    assert sum("destinationAddressPrefix: '10.0.2.4/32'" in line for line in lines) == 2
