@@ -20,6 +20,14 @@ def rules(req: func.HttpRequest) -> func.HttpResponse:
     return generate_rules(req)
 
 
+@app.route("verify", methods=["POST"])
+def verify(req: func.HttpRequest) -> func.HttpResponse:
+    """Whether given rules honour an intent: each requirement proved, or broken by a packet."""
+    from shared.http.verify import verify_rules
+
+    return verify_rules(req)
+
+
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 def health(req: func.HttpRequest) -> func.HttpResponse:
     """Whether the service can answer."""

@@ -9,12 +9,14 @@ from pydantic_core import from_json
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
+from shared.errors import NotBuilt
 from shared.http.problems import Problem
 from shared.planning.renderings import FORMS, LATER_FORMS
 
 if TYPE_CHECKING:
     import azure.functions as func
 
+    from shared.amlfs.statement import IntentStatement
     from shared.planning.renderings import Form
 
 BODY_LIMIT = 1 << 20
@@ -49,6 +51,26 @@ def read_json(request: func.HttpRequest) -> object:
             "Not JSON",
             f"The body is not JSON: {error}." if body.strip() else "The body is empty: send JSON.",
         ) from None
+
+
+def refuse_ids(statement: IntentStatement) -> None:
+    """Refuse what must be looked up in Azure; raises `NotBuilt`."""
+    if ids := statement.ids():
+        fields = ", ".join(f"/intent{field}" for field, _ in ids)
+        raise NotBuilt(
+            f"{fields}: reading subnets and file systems from Azure by their id is planned."
+            " Give addressPrefixes, and location in place of fileSystemId."
+        )
+
+
+def read_flag(request: func.HttpRequest, name: str) -> bool:
+    """Return a query parameter that is true or false; raises `Problem` 400 for another word."""
+    value = request.params.get(name, "false").lower()
+    if value not in ("true", "false"):
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "wrong-query", "Wrong query", f"?{name}= is true or false."
+        )
+    return bool(value == "true")
 
 
 def wanted_form(request: func.HttpRequest) -> Form:

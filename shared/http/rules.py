@@ -8,13 +8,14 @@ import azure.functions as func
 
 from shared.amlfs.statement import IntentStatement
 from shared.documents import Document, read_document
-from shared.errors import FieldError, NotBuilt
 from shared.http.answers import answered
-from shared.http.requests import read_json, wanted_form
+from shared.http.requests import read_json, refuse_ids, wanted_form
 from shared.planning.generation import generate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from shared.errors import FieldError
 
 
 class RulesRequest(Document):
@@ -32,11 +33,6 @@ def generate_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/rules`: the rules of an intent, in the form asked for."""
     form = wanted_form(request)
     statement = read_document(RulesRequest, read_json(request)).intent
-    if ids := statement.ids():
-        fields = ", ".join(f"/intent{field}" for field, _ in ids)
-        raise NotBuilt(
-            f"{fields}: reading subnets and file systems from Azure by their id is planned."
-            " Give addressPrefixes, and location in place of fileSystemId."
-        )
+    refuse_ids(statement)
     generated = generate(statement.resolve(), statement.catalogue)
     return func.HttpResponse(form.render(generated), mimetype=form.media_type)

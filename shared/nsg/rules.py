@@ -53,7 +53,8 @@ class Flow:
 
     Attributes:
         protocol: one protocol, or `*`.
-        sources: address prefixes (CIDR or IP), or exactly one of `*` and a service tag.
+        sources: address prefixes (CIDR or IP), or ids of application security groups, or exactly one
+            of `*` and a service tag.
         destinations: likewise.
         source_ports: `*`, numbers and ranges such as `1019-1023`.
         destination_ports: likewise.

@@ -1,1 +1,31 @@
-"""Exact sets of packets; knows nothing of Azure."""
+"""Exact sets of packets: which box of several holds a packet that no other holds?
+
+A *packet* is a point: one value on each of several axes (an address, a port, a protocol). A *box* is
+a set of packets that is a set of values on each axis, as a firewall rule is. Everything that is
+asked about rules comes down to one question:
+
+    find: is there a packet of this box that none of those boxes holds? Show one.
+
+**The idea.** On each axis, values that no box tells apart are the same: they form an *atom*. With
+
+    A: addresses 10-19, ports 0-99         atoms of addresses:   10-14   15-19   20-29   the rest
+    B: addresses 10-14, ports 50-79        who holds them:       A B     A       C       nobody
+    C: addresses 20-29, any port           atoms of ports:       0-49    50-79   80-99   the rest
+                                           who holds them:       A C     A B C   A C     C
+
+every atom carries a *bit set of the boxes that hold it*: one integer. Is
+there a packet of A outside B and C? Choose coordinates one at a time, and keep the bit set of the
+boxes that may still hold the packet, beginning with {B, C}: address 10-14 leaves {B}; port 0-49 then
+leaves {}. Found: address 10, port 0. Is there one of B outside A? Address 10-14 leaves {A}, and every
+port of B leaves {A}: none. No box is ever cut into pieces, and a choice is one `&` of integers.
+
+Two short cuts make it fast: a box that holds all that is left of the question ends that branch at
+once, and a bit set that was met before on the same axis is not followed again.
+
+**Not everything is known.** What a set holds may be known within bounds only: *sure* values, which it
+holds in any case, and *maybe* values, which it may hold. Atoms carry a bit set for each, and callers
+say which one counts. Then "no packet was found" and "this packet" are both true whatever is so.
+
+`intervals` has sets of numbers, `axis` cuts a line into atoms, `space` asks the question. Nothing
+here knows of Azure.
+"""

@@ -1,0 +1,237 @@
+"""Reading security rules as they are found: ARM's dialect, or the flat one that `az` prints.
+
+Real rule sets are odd, and these oddities are read: priorities as strings, ports as integers, an
+empty string beside a list, any casing, read-only fields. What no rule can mean is an error that names
+the rule by its index and the field. Where the caller is lenient, a rule with an error stands for all
+that it might have meant (`Reading.rules`).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import FieldError
+from shared.nsg.extents import read_port_range, read_prefix
+from shared.nsg.limits import ADDRESSES_PER_SIDE, HIGHEST_PRIORITY, LOWEST_PRIORITY, TAG
+from shared.nsg.rules import ANY, Access, Direction, Flow, Protocol, SecurityRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+DIRECTIONS = {direction.lower(): direction for direction in Direction}
+ACCESSES = {access.lower(): access for access in Access}
+PROTOCOLS = {protocol.lower(): protocol for protocol in Protocol}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRules:
+    """What `read_rules` found.
+
+    Attributes:
+        rules: in their order; in the place of one with an error, its stand-ins.
+        errors: everything that is wrong.
+    """
+
+    rules: tuple[SecurityRule, ...]
+    errors: tuple[FieldError, ...]
+
+
+def read_rules(documents: Sequence[object], at: str = "/securityRules") -> ReadRules:
+    """Read rules in either dialect; `at` is the JSON pointer of their list."""
+    readings = [Reading(document, f"{at}/{i}") for i, document in enumerate(documents)]
+    slots: dict[tuple[Direction, int], list[Reading]] = defaultdict(list)
+    for reading in readings:
+        if not reading.errors:
+            slots[reading.rule.direction, reading.rule.priority].append(reading)
+    for (direction, priority), several in slots.items():
+        for reading in several if len(several) > 1 else ():
+            reading.fail("priority", f"{len(several)} {direction} rules have priority {priority}.")
+    errors = [error for reading in readings for error in reading.errors]
+    errors += too_many_addresses(readings, at)
+    rules = [rule for i, reading in enumerate(readings) for rule in reading.rules(i)]
+    return ReadRules(tuple(rules), tuple(errors))
+
+
+class Reading:
+    """One rule being read, with what is wrong with it."""
+
+    __slots__ = ("_document", "_nested", "_properties", "at", "errors", "rule")
+
+    def __init__(self, document: object, at: str) -> None:
+        self.at = at
+        self.errors: list[FieldError] = []
+        self._document: Mapping[str, Any] = document if isinstance(document, dict) else {}
+        nested = self._document.get("properties")
+        self._nested = isinstance(nested, dict)
+        self._properties: Mapping[str, Any] = nested if isinstance(nested, dict) else self._document
+        if not isinstance(document, dict):
+            self.errors.append(FieldError(at, "Give a rule as a JSON object."))
+            self.rule = unknown_rule("", LOWEST_PRIORITY, Direction.INBOUND, Access.DENY, "?")
+            return
+        get = self._properties.get
+        self.rule = SecurityRule(
+            self._name(),
+            self._priority(get("priority")),
+            DIRECTIONS.get(lowered(get("direction"))) or self._odd("direction", DIRECTIONS),
+            ACCESSES.get(lowered(get("access"))) or self._odd("access", ACCESSES),
+            Flow(
+                PROTOCOLS.get(lowered(get("protocol"))) or self._odd("protocol", PROTOCOLS),
+                self._addresses("source"),
+                self._addresses("destination"),
+                self._ports("source"),
+                self._ports("destination"),
+            ),
+        )
+
+    def fail(self, field: str, message: str) -> None:
+        """Note that a field is wrong."""
+        inside = "/properties" if self._nested and field != "name" else ""
+        self.errors.append(FieldError(f"{self.at}{inside}/{field}", message))
+
+    def rules(self, index: int) -> Iterator[SecurityRule]:
+        """Yield the rule; in the place of a wrong one, rules that hold all it might have meant."""
+        if not self.errors:
+            yield self.rule
+            return
+        field = self._properties.get
+        priority = self.rule.priority if read_integer(field("priority")) is not None else 0
+        known = DIRECTIONS.get(lowered(field("direction")))
+        sure = ACCESSES.get(lowered(field("access")))
+        for direction in [known] if known else Direction:
+            for access in [sure] if sure else Access:
+                word = f"what rule {index} matches as a rule to {access}"
+                yield unknown_rule(self.rule.name, priority, direction, access, word)
+
+    # -- the fields -------------------------------------------------------------------------------
+
+    def _name(self) -> str:
+        name = self._document.get("name")
+        if isinstance(name, str) and name:
+            return name
+        self.fail("name", "Give the rule's name, a string.")
+        return ""
+
+    def _priority(self, value: object) -> int:
+        priority = value if type(value) is int else read_integer(value)
+        if priority is None or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+            self.fail("priority", "Give a number from 100 to 4096.")
+        return priority if priority is not None else LOWEST_PRIORITY
+
+    def _odd(self, field: str, words: Mapping[str, Any]) -> Any:
+        choice = ", ".join(words.values())
+        self.fail(field, f"Give one of {choice}.")
+        return next(iter(words.values()))
+
+    def _values(self, singular: str, plural: str) -> tuple[Any, ...]:
+        one, several = self._properties.get(singular), self._properties.get(plural)
+        if several and not isinstance(several, list):
+            self.fail(plural, "Give a list.")
+            return ()
+        if one is None or one == "":
+            return tuple(several or ())
+        if several:
+            self.fail(plural, f"{singular} says this already: give one of the two.")
+        return (one,)
+
+    def _addresses(self, side: str) -> tuple[str, ...]:
+        words = self._values(f"{side}AddressPrefix", f"{side}AddressPrefixes")
+        for i, word in enumerate(words):
+            if word != "*" and not is_address_word(word):
+                field = f"{side}AddressPrefix"
+                self.fail(
+                    field if self._properties.get(field) else f"{field}es/{i}",
+                    "Give an address, a CIDR, a service tag or '*'.",
+                )
+            elif len(words) > 1 and read_prefix(word) is None:
+                self.fail(f"{side}AddressPrefixes/{i}", "A list takes addresses and CIDRs alone.")
+        groups = self._properties.get(f"{side}ApplicationSecurityGroups")
+        if groups:
+            words += self._groups(groups, f"{side}ApplicationSecurityGroups")
+        if not words:
+            self.fail(f"{side}AddressPrefix", "The rule has no address on this side.")
+            return ANY
+        return words
+
+    def _groups(self, groups: object, field: str) -> tuple[str, ...]:
+        listed = groups if isinstance(groups, list) else [groups]
+        ids = [group.get("id") if isinstance(group, dict) else None for group in listed]
+        found = tuple(one for one in ids if isinstance(one, str) and one.startswith("/"))
+        if len(found) < len(ids):
+            self.fail(
+                field, "Give a list of objects, each with an id: application security groups."
+            )
+        return found
+
+    def _ports(self, side: str) -> tuple[str, ...]:
+        values = self._values(f"{side}PortRange", f"{side}PortRanges")
+        words = tuple(str(value) if type(value) is int else value for value in values)
+        for i, word in enumerate(words):
+            if not isinstance(word, str) or read_port_range(word) is None:
+                field = f"{side}PortRange"
+                self.fail(
+                    field if self._properties.get(field) else f"{field}s/{i}",
+                    "Give a port from 0 to 65535, a range such as '80-90', or '*'.",
+                )
+            elif word == "*" and len(words) > 1:
+                self.fail(f"{side}PortRanges/{i}", "A list cannot hold '*'.")
+        if not words:
+            self.fail(f"{side}PortRange", "The rule has no port on this side.")
+            return ANY
+        return words
+
+
+def unknown_rule(
+    name: str, priority: int, direction: Direction, access: Access, word: str
+) -> SecurityRule:
+    """Return a rule of which it is not known what it matches; the word is no other rule's."""
+    flow = Flow(Protocol.ANY, (word,), (word,))
+    return SecurityRule(name, priority, direction, access, flow)
+
+
+def too_many_addresses(readings: Sequence[Reading], at: str) -> Iterator[FieldError]:
+    """Yield that the rules together name more addresses than an NSG holds."""
+    for side in ("sources", "destinations"):
+        number = sum(
+            len(words)
+            for reading in readings
+            if len(words := getattr(reading.rule.flow, side)) > 1 or read_prefix(words[0])
+        )
+        if number > ADDRESSES_PER_SIDE:
+            yield FieldError(
+                at,
+                f"{number:,} {side[:-1]} addresses; an NSG holds at most {ADDRESSES_PER_SIDE:,}.",
+            )
+
+
+def lowered(value: object) -> str:
+    """Return a word without case; nothing for what is no word."""
+    return value.lower() if isinstance(value, str) else ""
+
+
+def read_integer(value: object) -> int | None:
+    """Read a number that may be spelled as a string."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return None
+    text = str(value)
+    return int(text) if text.isdecimal() and text.isascii() and len(text) <= 9 else None
+
+
+def is_address_word(word: object) -> bool:
+    """Whether a word is an address, a CIDR of either family, or may be a service tag."""
+    if not isinstance(word, str):
+        return False
+    if read_prefix(word) is not None:
+        return ":" not in word or is_ipv6(word)
+    return TAG.fullmatch(word) is not None
+
+
+def is_ipv6(word: str) -> bool:
+    """Whether a word is an IPv6 address or CIDR."""
+    try:
+        IPv6Network(word, strict=False)
+    except ValueError:
+        return False
+    return True

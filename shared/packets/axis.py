@@ -1,0 +1,188 @@
+"""An axis: one coordinate of packets, cut into atoms that no box tells apart."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
+
+from shared.packets.intervals import NOTHING, Boundaries, difference
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+
+class Background:
+    """Named sets that cut a line once and for all, whatever boxes come later.
+
+    Some sets, such as a cloud's address ranges, have thousands of runs. What they cut the line into
+    is worked out here and kept: runs of numbers, each with its *kind*, that is which of the named
+    sets hold it.
+    """
+
+    def __init__(self, named: Mapping[str, Sequence[int]]) -> None:
+        """Cut the line by sets given as name → boundaries."""
+        toggles: dict[int, set[str]] = defaultdict(set)
+        for name, values in named.items():
+            for edge in values:
+                toggles[edge].add(name)
+        self.kinds: list[frozenset[str]] = [frozenset()]
+        ids = {self.kinds[0]: 0}
+        self.starts, self.run_kinds = [0], [0]
+        inside: frozenset[str] = frozenset()
+        for edge in sorted(toggles):
+            inside ^= toggles[edge]
+            if inside not in ids:
+                ids[inside] = len(self.kinds)
+                self.kinds.append(inside)
+            if edge == 0:
+                self.run_kinds[0] = ids[inside]
+            else:
+                self.starts.append(edge)
+                self.run_kinds.append(ids[inside])
+
+    def kinds_between(self, start: int, end: int) -> set[int]:
+        """Return the kinds that occur among start … end - 1."""
+        first = bisect_right(self.starts, start) - 1
+        return set(self.run_kinds[first : bisect_left(self.starts, end)])
+
+    def run_between(self, start: int, end: int, kind: int) -> tuple[int, int]:
+        """Return the first run of a kind among start … end - 1, as (first number, end)."""
+        run = bisect_right(self.starts, start) - 1
+        while self.run_kinds[run] != kind:
+            run += 1
+        after = self.starts[run + 1] if run + 1 < len(self.starts) else end
+        return max(start, self.starts[run]), min(end, after)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bounds:
+    """What a box holds of an axis: known exactly, within bounds, or by the name of a known set.
+
+    Attributes:
+        sure: what it holds in any case.
+        maybe: what it may hold; contains `sure`.
+        name: of the background's set that it is, exactly; then the other two count for nothing.
+    """
+
+    sure: Boundaries
+    maybe: Boundaries
+    name: str | None = None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether nothing about it is unknown."""
+        return self.name is not None or self.sure is self.maybe
+
+
+def exactly(values: Boundaries) -> Bounds:
+    """Return the bounds of a set that is known."""
+    return Bounds(values, values)
+
+
+class Axis:
+    """The atoms of a line under some boxes.
+
+    Attributes:
+        sure: for each atom, the bit set of the boxes that hold it in any case.
+        maybe: for each atom, the bit set of the boxes that may hold it.
+    """
+
+    def __init__(
+        self,
+        boxes: Sequence[Bounds],
+        size: int,
+        cuts: Sequence[int] = (),
+        background: Background | None = None,
+    ) -> None:
+        """Cut the line 0 … size - 1.
+
+        Args:
+            boxes: what each box holds of it; the position is the box's bit.
+            size: of the line.
+            cuts: numbers that no atom holds together with smaller ones.
+            background: known sets that some boxes name.
+        """
+        self._background = background or Background({})
+        self._named: dict[str, int] = defaultdict(int)
+        toggles: dict[int, int] = dict.fromkeys((0, *cuts), 0)
+        doubts: dict[int, int] = {}
+        for bits, bounds in grouped(boxes):
+            if bounds.name is not None:
+                self._named[bounds.name] |= bits
+                continue
+            for edge in bounds.sure:
+                toggles[edge] = toggles.get(edge, 0) ^ bits
+            if bounds.sure is not bounds.maybe:
+                for edge in difference(bounds.maybe, bounds.sure, size):
+                    doubts[edge] = doubts.get(edge, 0) ^ bits
+        self._cut(toggles, doubts, frozenset(cuts), size)
+
+    def _cut(
+        self, toggles: dict[int, int], doubts: dict[int, int], cuts: frozenset[int], size: int
+    ) -> None:
+        """Walk the line once, and make an atom of each different combination of holders."""
+        self._starts = sorted(edge for edge in toggles.keys() | doubts.keys() if edge < size)
+        self._segments: list[list[int]] = []
+        self._places: list[tuple[int, int, int]] = []
+        self.sure: list[int] = []
+        self.maybe: list[int] = []
+        by_name = [
+            reduce(or_, (self._named.get(name, 0) for name in kind), 0)
+            for kind in self._background.kinds
+        ]
+        atoms: dict[tuple[int, int, int, int], int] = {}
+        held = doubted = zone = 0
+        for start, end in zip(self._starts, (*self._starts[1:], size), strict=True):
+            held ^= toggles.get(start, 0)
+            doubted ^= doubts.get(start, 0)
+            zone += start in cuts
+            segment = []
+            for kind in self._background.kinds_between(start, end):
+                key = (held, doubted, kind, zone)
+                atom = atoms.get(key)
+                if atom is None:
+                    atom = atoms[key] = len(self.sure)
+                    self.sure.append(held | by_name[kind])
+                    self.maybe.append(held | doubted | by_name[kind])
+                    self._places.append((start, end, kind))
+                segment.append(atom)
+            self._segments.append(segment)
+
+    def atoms_of(self, values: Boundaries) -> list[int]:
+        """Return the atoms of a set, all of whose boundaries begin a segment."""
+        found: dict[int, None] = {}
+        starts, segments = self._starts, self._segments
+        for i in range(0, len(values), 2):
+            first = bisect_left(starts, values[i])
+            for segment in segments[first : bisect_left(starts, values[i + 1])]:
+                found.update(dict.fromkeys(segment))
+        return list(found)
+
+    def atoms_named(self, name: str) -> list[int]:
+        """Return the atoms of a set of the background."""
+        kinds = self._background.kinds
+        return [atom for atom, (_, _, kind) in enumerate(self._places) if name in kinds[kind]]
+
+    def run(self, atom: int) -> tuple[int, int]:
+        """Return some numbers of an atom: the first run of them, as (first number, end)."""
+        start, end, kind = self._places[atom]
+        return self._background.run_between(start, end, kind)
+
+
+def grouped(boxes: Sequence[Bounds]) -> list[tuple[int, Bounds]]:
+    """Return each different bounds with the bit set of the boxes that have it."""
+    bits: dict[int, int] = {}
+    bounds_by_id: dict[int, Bounds] = {}
+    for i, bounds in enumerate(boxes):
+        key = id(bounds)
+        bits[key] = bits.get(key, 0) | 1 << i
+        bounds_by_id[key] = bounds
+    return [(bits[key], bounds) for key, bounds in bounds_by_id.items()]
+
+
+NEVER = exactly(NOTHING)
+"""The bounds of a set that holds nothing."""

@@ -1,0 +1,131 @@
+"""Boxes in a space of several axes, and the question that is asked of them: `Space.find`."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import and_, or_
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from shared.packets.axis import Axis
+
+Packet = tuple[int, ...]
+"""One atom on each axis."""
+
+Tables = tuple[list[int], ...]
+"""For each axis and atom, the bit set of the boxes that count as holding it."""
+
+
+class Span:
+    """Some atoms of one axis, with what was worked out about them."""
+
+    __slots__ = ("_all", "atoms")
+
+    def __init__(self, atoms: list[int]) -> None:
+        self.atoms = atoms
+        self._all: dict[int, int] = {}
+
+    def held_whole(self, table: list[int]) -> int:
+        """Return the bit set of the boxes that hold every one of these atoms."""
+        key = id(table)
+        found = self._all.get(key)
+        if found is None:
+            found = self._all[key] = reduce(and_, [table[atom] for atom in self.atoms])
+        return found
+
+    def touched(self, table: list[int]) -> int:
+        """Return the bit set of the boxes that hold some of these atoms."""
+        return reduce(or_, [table[atom] for atom in self.atoms], 0)
+
+    def held_by(self, box: int, table: list[int]) -> Span:
+        """Return those of these atoms that a box holds."""
+        return Span([atom for atom in self.atoms if table[atom] >> box & 1])
+
+
+Region = tuple[Span, ...]
+"""A box that a question is about: a span on each axis."""
+
+
+class Space:
+    """The axes of some boxes; a box is known by its bit.
+
+    Attributes:
+        axes: in the order in which coordinates are chosen; the most selective first is fastest.
+        sure: the tables in which a box holds what it holds in any case.
+        maybe: the tables in which a box holds all that it may hold.
+    """
+
+    def __init__(self, axes: Sequence[Axis]) -> None:
+        self.axes = tuple(axes)
+        self.sure: Tables = tuple(axis.sure for axis in axes)
+        self.maybe: Tables = tuple(axis.maybe for axis in axes)
+
+    @staticmethod
+    def find(region: Region, others: int, tables: Tables) -> Packet | None:
+        """Return a packet of a region that none of the other boxes holds, or None.
+
+        Args:
+            region: where to look; no packet where one of its spans is empty.
+            others: bit set of the boxes to stay outside of.
+            tables: what each of them counts as holding.
+        """
+        left = others
+        for span, table in zip(region, tables, strict=True):
+            if not span.atoms:
+                return None
+            left &= table[span.atoms[0]]
+        if not left:
+            return tuple(span.atoms[0] for span in region)
+        return Search(region, tables).descend(0, others)
+
+    @staticmethod
+    def touching(region: Region, tables: Tables) -> int:
+        """Return the bit set of the boxes that hold some packet of a region."""
+        touched = (span.touched(table) for span, table in zip(region, tables, strict=True))
+        return reduce(and_, touched)
+
+    def holders(self, packet: Packet, tables: Tables) -> int:
+        """Return the bit set of the boxes that hold a packet."""
+        return reduce(and_, (table[atom] for table, atom in zip(tables, packet, strict=True)))
+
+
+class Search:
+    """One run of `Space.find`: coordinates are chosen axis by axis."""
+
+    __slots__ = ("covers", "region", "seen", "tables")
+
+    def __init__(self, region: Region, tables: Tables) -> None:
+        self.region = region
+        self.tables = tables
+        self.seen: set[tuple[int, int]] = set()
+        cover = -1
+        covers = [cover]
+        for span, table in zip(reversed(region), reversed(tables), strict=True):
+            cover &= span.held_whole(table)
+            covers.append(cover)
+        self.covers = covers[::-1]
+        """For each axis, the boxes that hold the whole region from that axis on."""
+
+    def descend(self, depth: int, left: int) -> Packet | None:
+        """Choose the coordinates from an axis on, so that no box of `left` holds the packet."""
+        if not left:
+            return tuple(span.atoms[0] for span in self.region[depth:])
+        if left & self.covers[depth] or (depth, left) in self.seen:
+            return None
+        self.seen.add((depth, left))
+        table = self.tables[depth]
+        for atom in self.region[depth].atoms:
+            rest = self.descend(depth + 1, left & table[atom])
+            if rest is not None:
+                return (atom, *rest)
+        return None
+
+
+def bits(number: int) -> Iterator[int]:
+    """Yield the positions of the bits that are set, ascending."""
+    while number:
+        low = number & -number
+        yield low.bit_length() - 1
+        number ^= low
