@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from shared.amlfs.requirements import exception_requirements, requirements
 from shared.nsg.evaluation import Chain
-from shared.nsg.extents import EVERY_ADDRESS, HOST, Extents, read_prefix
+from shared.nsg.extents import ADDRESSES, HOST, Extents, read_prefix
 from shared.nsg.proofs import Proof, ProofVerdict, Prover
 from shared.nsg.rules import Access, Direction
-from shared.packets.axis import Bounds, exactly
-from shared.packets.intervals import union
+from shared.packets.axis import Bounds
+from shared.packets.intervals import complement, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -120,8 +120,8 @@ def extent_of(
     clients = boundaries_of(prefix for subnet in intent.clients for prefix in subnet)
     sure = union((known, clients, (HOST, HOST + 1)))
     if peered is None:
-        return Bounds(sure, EVERY_ADDRESS)
-    return exactly(union((sure, boundaries_of(peered))))
+        return Bounds(sure, complement(sure, ADDRESSES))
+    return Bounds(union((sure, boundaries_of(peered))))
 
 
 def boundaries_of(networks: Iterable[IPv4Network]) -> Boundaries:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from ipaddress import IPv4Address
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from shared.nsg.extents import (
@@ -21,15 +22,17 @@ from shared.nsg.extents import (
     PORT_LINE,
     PORTLESS,
     PROTOCOLS,
+    VIRTUAL_NETWORK,
     WITH_PORTS,
     doubtful_word,
     ports_bounds,
     protocol_bounds,
     tag_background,
 )
+from shared.nsg.extents import INTERNET as OUTSIDE
 from shared.nsg.rules import Access, Direction, Flow, Protocol, SecurityRule
 from shared.packets.axis import Axis
-from shared.packets.space import Region, Space, Span
+from shared.packets.space import Space, Span, bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
     from shared.nsg.extents import Extents
     from shared.packets.axis import Bounds
     from shared.packets.intervals import Boundaries
-    from shared.packets.space import Packet, Tables
+    from shared.packets.space import Packet, Region, Tables
 
 ANY, VNET, INTERNET = ("*",), ("VirtualNetwork",), ("Internet",)
 
@@ -82,36 +85,27 @@ class Witness:
     destination_port: int
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A flow inside the universe: bounds on each axis, and the words that make them uncertain."""
-
-    bounds: tuple[Bounds, ...]
-    far_word: str | None
-    near_word: str | None
-
-    @property
-    def is_visible(self) -> bool:
-        """Whether the NSG can see any packet of it."""
-        return bool(self.bounds[1].maybe)
-
-
 Given = frozenset[tuple[int, str]]
-"""Words of which it is given that the packet is in their set, each with its axis."""
+"""Words of which it is given that a packet is in their set, each with its axis."""
 
 NOTHING_GIVEN: Given = frozenset()
 
-Case = tuple[Given, int | None]
-"""What is given in a case, and the box of its packets."""
-
 FAR, NEAR = 0, 1
+"""The axes of addresses: the other end's, and that of the subnet that the NSG filters."""
+
+CASES: tuple[Given, ...] = (frozenset({(FAR, VIRTUAL_NETWORK)}), frozenset({(FAR, OUTSIDE)}))
+"""Whatever `VirtualNetwork` holds, an address is in it or in `Internet`.
+
+Looked at in turn, the two cases tell more than the bounds of either set.
+"""
 
 
 class Chain:
     """The rules of one direction in a universe, with some flows to ask about.
 
     Attributes:
-        rules: in the order in which Azure asks them, the default rules last.
+        own_rules: in the order in which Azure asks them.
+        rules: the same, and behind them the default rules.
         space: rule i is box i, flow k is box len(rules) + k.
         allows: bit set of the allow rules.
         is_exact: whether all is known, so that what is possible is certain.
@@ -137,70 +131,50 @@ class Chain:
         self.direction = direction
         own = [rule for rule in rules if rule.direction is direction]
         defaults = [rule for rule in DEFAULT_RULES if rule.direction is direction]
-        self.rules = [*sorted(own, key=lambda rule: rule.priority), *defaults]
-        self._extents, self._universe = extents, universe
-        self._near: dict[int, Bounds] = {}
-        self.boxes = [self._box(rule.flow) for rule in self.rules]
-        self.boxes += [self._box(flow) for flow in flows]
-        self._cases = self._add_cases()
-        self.space = self._space()
+        self.own_rules = sorted(own, key=attrgetter("priority"))
+        self.rules = [*self.own_rules, *defaults]
         self.allows = sum(
             1 << i for i, rule in enumerate(self.rules) if rule.access is Access.ALLOW
         )
-        self.is_exact = all(bounds.is_exact for box in self.boxes for bounds in box.bounds)
+        self._words: dict[int, Given] = {}
+        self._columns: tuple[list[Bounds], ...] = ([], [], [], [], [])
+        for flow in (*(rule.flow for rule in self.rules), *flows):
+            self._add(flow, extents, universe)
+        self.is_exact = all(bounds.is_exact for column in self._columns for bounds in set(column))
+        self.space = self._space(extents, universe)
         self._tables: dict[tuple[bool, Given], Tables] = {}
-        self._regions: dict[tuple[int, bool], list[Region]] = {}
         self._spans: dict[tuple[int, int, bool], Span] = {}
+        self._parts: dict[tuple[int, int, bool], tuple[Span, Span]] = {}
         self._legals: dict[tuple[int, ...], list[Region]] = {}
+        self._regions: dict[tuple[int, bool], list[Region]] = {}
 
-    def _box(self, flow: Flow) -> Box:
-        inbound = self.direction is Direction.INBOUND
-        far, near = (
-            (flow.sources, flow.destinations) if inbound else (flow.destinations, flow.sources)
-        )
-        extents = self._extents
-        far_bounds, anywhere = extents.bounds(far), extents.bounds(near)
-        near_bounds = self._near.get(id(anywhere))
-        if near_bounds is None:
-            near_bounds = self._near[id(anywhere)] = extents.within(anywhere, self._universe)
-        return Box(
-            (
-                far_bounds,
-                near_bounds,
-                protocol_bounds(flow.protocol),
-                ports_bounds(flow.destination_ports),
-                ports_bounds(flow.source_ports),
-            ),
-            None if far_bounds.is_exact else doubtful_word(far, far_bounds),
-            None if near_bounds.is_exact else doubtful_word(near, near_bounds),
-        )
+    def _add(self, flow: Flow, extents: Extents, universe: Boundaries) -> None:
+        """Add a box for a flow, and note the words that make its bounds uncertain."""
+        far_words, near_words = flow.sources, flow.destinations
+        if self.direction is Direction.OUTBOUND:
+            far_words, near_words = near_words, far_words
+        far, near = extents.bounds(far_words), extents.bounds_within(near_words, universe)
+        if not (far.is_exact and near.is_exact):
+            ends = ((FAR, far_words, far), (NEAR, near_words, near))
+            self._words[len(self._columns[FAR])] = frozenset(
+                (axis, doubtful_word(words)) for axis, words, end in ends if not end.is_exact
+            )
+        self._columns[0].append(far)
+        self._columns[1].append(near)
+        self._columns[2].append(protocol_bounds(flow.protocol))
+        self._columns[3].append(ports_bounds(flow.destination_ports))
+        self._columns[4].append(ports_bounds(flow.source_ports))
 
-    def _add_cases(self) -> list[Case]:
-        """Tell apart, where it matters, packets from or to the virtual network and all others.
-
-        Whatever `VirtualNetwork` holds, an address is in it or in `Internet`: looked at in turn, the
-        two cases are more than what either set's bounds say.
-        """
-        if not any(box.far_word in OPPOSITES for box in self.boxes):
-            return [(NOTHING_GIVEN, None)]
-        cases: list[Case] = []
-        for word in (VNET, INTERNET):
-            bounds = (self._extents.bounds(word), *self.boxes[-1].bounds[1:])
-            cases.append((frozenset({(FAR, word[0].lower())}), len(self.boxes)))
-            self.boxes.append(Box(bounds, word[0].lower(), None))
-        return cases
-
-    def _space(self) -> Space:
-        columns = list(zip(*(box.bounds for box in self.boxes), strict=True))
-        names = frozenset(bounds.name for bounds in columns[FAR] if bounds.name is not None)
-        background = tag_background(self._extents.tags, names)
+    def _space(self, extents: Extents, universe: Boundaries) -> Space:
+        far, near, protocols, ports, source_ports = self._columns
+        names = frozenset(bounds.name for bounds in far if bounds.name is not None)
         return Space(
             [
-                Axis(columns[0], ADDRESSES, background=background),
-                Axis(columns[1], ADDRESSES, cuts=self._universe),
-                Axis(columns[2], len(PROTOCOLS), cuts=(WITH_PORTS,)),
-                Axis(columns[3], PORT_LINE, cuts=(PORTLESS,)),
-                Axis(columns[4], PORT_LINE, cuts=(PORTLESS,)),
+                Axis(far, ADDRESSES, background=tag_background(extents.tags, names)),
+                Axis(near, ADDRESSES, cuts=universe),
+                Axis(protocols, len(PROTOCOLS), cuts=(WITH_PORTS,)),
+                Axis(ports, PORT_LINE, cuts=(PORTLESS,)),
+                Axis(source_ports, PORT_LINE, cuts=(PORTLESS,)),
             ]
         )
 
@@ -208,12 +182,13 @@ class Chain:
 
     def regions(self, box: int, *, maybe: bool) -> list[Region]:
         """Return the packets that a box holds, or may hold, as regions of the space."""
-        key = (box, maybe)
-        if key not in self._regions:
-            far, near, *others = self.boxes[box].bounds
-            sides = (self._span(FAR, far, maybe), self._span(NEAR, near, maybe))
-            self._regions[key] = [(*sides, *rest) for rest in self._legal(tuple(others), maybe)]
-        return self._regions[key]
+        found = self._regions.get((box, maybe))
+        if found is None:
+            far, near, *others = [column[box] for column in self._columns]
+            there, here = self._span(FAR, far, maybe), self._span(NEAR, near, maybe)
+            legal = self._legal(tuple(others), maybe) if there.atoms and here.atoms else []
+            found = self._regions[box, maybe] = [(there, here, *rest) for rest in legal]
+        return found
 
     def _span(self, axis: int, bounds: Bounds, maybe: bool) -> Span:
         key = (axis, id(bounds), maybe)
@@ -223,140 +198,171 @@ class Chain:
             if bounds.name is not None:
                 atoms = line.atoms_named(bounds.name)
             else:
-                atoms = line.atoms_of(bounds.maybe if maybe else bounds.sure)
+                atoms = line.atoms_of(bounds.sure)
+                if maybe and bounds.doubt:
+                    atoms = list(dict.fromkeys(atoms + line.atoms_of(bounds.doubt)))
             span = self._spans[key] = Span(atoms)
         return span
 
     def _legal(self, others: tuple[Bounds, ...], maybe: bool) -> list[Region]:
         """Part protocols and ports: TCP and UDP have ports, the other protocols have none."""
         key = (*map(id, others), maybe)
-        if key not in self._legals:
-            spans = [self._span(axis, bounds, maybe) for axis, bounds in enumerate(others, 2)]
-            parts = zip(*map(self._parted, (2, 3, 4), spans), strict=True)
-            self._legals[key] = [part for part in parts if all(span.atoms for span in part)]
-        return self._legals[key]
+        found = self._legals.get(key)
+        if found is None:
+            parted = [self._parted(axis, bounds, maybe) for axis, bounds in enumerate(others, 2)]
+            found = [part for part in zip(*parted, strict=True) if all(span.atoms for span in part)]
+            self._legals[key] = found
+        return found
 
-    def _parted(self, axis: int, span: Span) -> tuple[Span, Span]:
-        """Part one span into what packets with ports and packets without have on its axis."""
-        line, limit = self.space.axes[axis], LIMITS[axis]
-        with_ports = [atom for atom in span.atoms if line.run(atom)[0] < limit]
-        without = [atom for atom in span.atoms if line.run(atom)[0] >= limit]
-        return Span(with_ports), Span(without)
+    def _parted(self, axis: int, bounds: Bounds, maybe: bool) -> tuple[Span, Span]:
+        """Part what packets with ports and packets without have on an axis; it is cut in between."""
+        key = (axis, id(bounds), maybe)
+        parts = self._parts.get(key)
+        if parts is None:
+            atoms, zones = self._span(axis, bounds, maybe).atoms, self.space.axes[axis].zones
+            with_ports = Span([atom for atom in atoms if not zones[atom]])
+            parts = with_ports, Span([atom for atom in atoms if zones[atom]])
+            self._parts[key] = parts
+        return parts
 
     def given_by(self, *boxes: int) -> Given:
         """Return what is given of a packet that is in these boxes."""
-        if self.is_exact:
-            return NOTHING_GIVEN
-        words = (
-            (axis, word)
-            for box in boxes
-            for axis, word in ((FAR, self.boxes[box].far_word), (NEAR, self.boxes[box].near_word))
-        )
-        return frozenset((axis, word) for axis, word in words if word is not None)
+        words = self._words
+        return NOTHING_GIVEN.union(*(words[box] for box in boxes if box in words))
 
-    def tables(self, *, maybe: bool, given: Given) -> Tables:
+    def tables(self, *, maybe: bool, given: Given = NOTHING_GIVEN) -> Tables:
         """Return what each box counts as holding of packets of which something is given.
 
-        A box that names a given word holds the packet on that axis, however little is known of the
-        word's set; one that names its opposite does not.
+        A box that names a given word, and may hold the packet on that axis, does; one that names its
+        opposite, and is not sure to, does not.
         """
-        tables = self.space.maybe if maybe else self.space.sure
         if not given:
-            return tables
+            return self.space.maybe if maybe else self.space.sure
         key = (maybe, given)
         if key not in self._tables:
             self._tables[key] = tuple(
-                self._adjusted(table, axis, given) for axis, table in enumerate(tables)
+                self._adjusted(axis, given, maybe) for axis in range(len(self.space.axes))
             )
         return self._tables[key]
 
-    def _adjusted(self, table: list[int], axis: int, given: Given) -> list[int]:
-        words = {word for place, word in given if place == axis}
-        if not words:
-            return table
-        opposites = {OPPOSITES.get(word) for word in words} - {None}
-        add = drop = 0
-        for i, box in enumerate(self.boxes):
-            word = (box.far_word, box.near_word)[axis]
-            add |= (word in words) << i
-            drop |= (word in opposites) << i
-        return [(held | add) & ~drop for held in table]
+    def _adjusted(self, axis: int, given: Given, maybe: bool) -> list[int]:
+        sure_table, maybe_table = self.space.sure[axis], self.space.maybe[axis]
+        opposites = {(place, OPPOSITES[word]) for place, word in given if word in OPPOSITES}
+        same = other = 0
+        for box, words in self._words.items():
+            here = {(place, word) for place, word in words if place == axis}
+            same |= bool(here & given) << box
+            other |= bool(here & opposites) << box
+        if not (same or other):
+            return maybe_table if maybe else sure_table
+        pairs = zip(sure_table, maybe_table, strict=True)
+        if maybe:
+            return [may & ~(other & ~does) for does, may in pairs]
+        return [does | may & same for does, may in pairs]
 
     # -- questions --------------------------------------------------------------------------------
 
-    def denied_by(self, flow: int, deny: int) -> Packet | None:
-        """Return a packet of a flow that is surely denied, by this rule or maybe by one before it.
-
-        No allow rule before it may hold the packet, and no deny rule before it surely does.
-        """
-        given = self.given_by(flow, deny)
-        sure, maybe = (self.tables(maybe=maybe, given=given) for maybe in (False, True))
-        tables = tuple(
-            [m & self.allows | s & ~self.allows for s, m in zip(*pair, strict=True)]
-            for pair in zip(sure, maybe, strict=True)
-        )
-        regions = self._shared((flow, deny), NOTHING_GIVEN, None, maybe=False)
-        packets = (self.space.find(region, (1 << deny) - 1, tables) for region in regions)
-        return next((packet for packet in packets if packet is not None), None)
-
-    def find(self, boxes: tuple[int, ...], others: int, *, certain: bool) -> Packet | None:
-        """Return a packet that all of some boxes hold and none of the others does.
+    def find(self, box: int, others: int, *, certain: bool) -> Packet | None:
+        """Return a packet that a box holds and none of the others does.
 
         Args:
-            boxes: one or two.
+            box: where to look.
             others: bit set of boxes.
             certain: True finds a packet of which this holds whatever is unknown; False also one of
                 which it may hold, so that None is certain.
         """
-        given = self.given_by(*boxes)
-        for known, case in [(NOTHING_GIVEN, None)] if certain else self._cases:
-            theirs = self.tables(maybe=certain, given=given | known)
-            for region in self._shared(boxes, known, case, maybe=not certain):
-                packet = self.space.find(region, others, theirs)
+        given = self.given_by(box)
+        packet = self._find_given(box, others, certain, given)
+        if certain or packet is None or not self._words:
+            return packet
+        cases = (self._find_given(box, others, certain, given | case) for case in CASES)
+        return next((packet for packet in cases if packet is not None), None)
+
+    def _find_given(self, box: int, others: int, certain: bool, given: Given) -> Packet | None:
+        tables = self.tables(maybe=certain, given=given)
+        for region in self.regions(box, maybe=not certain):
+            packet = self.space.find(region, others, tables)
+            if packet is not None:
+                return packet
+        return None
+
+    def find_shared(self, boxes: tuple[int, int], others: int, *, certain: bool) -> Packet | None:
+        """Return a packet that two boxes hold and none of the others does; see `find`."""
+        first, second = boxes
+        mine = self.tables(maybe=not certain, given=self.given_by(first))
+        theirs = self.tables(maybe=certain, given=self.given_by(*boxes))
+        for region in self.regions(first, maybe=not certain):
+            pairs = zip(region, mine, strict=True)
+            shared = tuple(span.held_by(second, table) for span, table in pairs)
+            if all(span.atoms for span in shared):
+                packet = self.space.find(shared, others, theirs)
                 if packet is not None:
                     return packet
         return None
 
-    def _shared(
-        self, boxes: tuple[int, ...], known: Given, case: int | None, *, maybe: bool
-    ) -> Iterator[Region]:
-        """Yield the packets that all of these boxes hold, in a case."""
-        first, *others = boxes
-        mine = self.tables(maybe=maybe, given=self.given_by(first) | known)
-        if case is not None and self.boxes[first].far_word is not None:
-            others = [*others, first]  # in a case, even the first box may hold less
-        for region in self.regions(first, maybe=maybe):
-            for box in others:
-                region = tuple(  # noqa: PLW2901 - what is left of it
-                    span.held_by(box, table) for span, table in zip(region, mine, strict=True)
-                )
-            if case is not None:
-                far = region[FAR].held_by(case, self.space.maybe[FAR])
-                region = (far, *region[1:])  # noqa: PLW2901 - what is left of it
-            yield region
+    def deciders(self, flow: int, *, certain: bool) -> Iterator[tuple[int, int, Packet]]:
+        """Yield each different answer to which rule decides a packet of a flow.
 
-    def meeting(self, box: int, others: int, *, maybe: bool) -> int:
-        """Return the bit set of those of the other boxes that share a packet with a box, or may."""
-        tables = self.tables(maybe=maybe, given=self.given_by(box))
-        met = 0
-        for region in self.regions(box, maybe=maybe):
-            met |= self.space.touching(region, tables)
-        return met & others
+        Args:
+            flow: a box.
+            certain: True asks about the packets that are surely of the flow, False about all that
+                may be.
+
+        Yields:
+            The first rule that surely holds the packet and the rules before it that may, as bit
+            sets, and such a packet.
+        """
+        given, every = self.given_by(flow), (1 << len(self.rules)) - 1
+        sure, maybe = (self.tables(maybe=maybe, given=given) for maybe in (False, True))
+        for region in self.regions(flow, maybe=not certain):
+            answers = self.space.deciders(region, every, sure, maybe)
+            yield from ((first, doubts, packet) for (first, doubts), packet in answers.items())
+
+    def cases_of(self, first: int, doubts: int) -> Iterator[tuple[int, int]]:
+        """Yield what an answer of `deciders` comes to where the packet is in VirtualNetwork or not."""
+        for case in CASES:
+            (word,) = case
+            opposite = (FAR, OPPOSITES[word[1]])
+            does = sum(1 << b for b in bits(doubts) if self._doubted_for(b) == {word})
+            doesnt = sum(1 << b for b in bits(doubts) if opposite in self._doubted_for(b))
+            decider = (does | first) & -(does | first)
+            yield decider, doubts & ~doesnt & (decider - 1)
+
+    def _doubted_for(self, box: int) -> Given:
+        """Return the words that make a box uncertain; more than one where its ports do too."""
+        words = self._words.get(box, NOTHING_GIVEN)
+        exact = all(column[box].is_exact for column in self._columns[2:])
+        return words if exact else words | {(len(self._columns), "ports")}
 
     def holding(self, box: int, others: int) -> int:
         """Return the bit set of those of the other boxes that surely hold all of a box."""
         tables = self.tables(maybe=False, given=self.given_by(box))
         held = others
         for region in self.regions(box, maybe=True):
-            for span, table in zip(region, tables, strict=True):
-                held &= span.held_whole(table) if span.atoms else -1
+            held &= self.space.holding(region, tables)
         return held
 
-    def doubts_at(self, packet: Packet, boxes: int, given: Given) -> int:
-        """Return the bit set of those boxes that may hold a packet, and may not."""
-        may = self.space.holders(packet, self.tables(maybe=True, given=given))
-        does = self.space.holders(packet, self.tables(maybe=False, given=given))
-        return may & ~does & boxes
+    def meeting(self, box: int, others: int) -> int:
+        """Return the bit set of those of the other boxes that surely share a packet with a box."""
+        tables = self.tables(maybe=False, given=self.given_by(box))
+        met = 0
+        for region in self.regions(box, maybe=True):
+            met |= self.space.touching(region, tables)
+        return met & others
+
+    def holds(self, box: int, packet: Packet) -> bool:
+        """Whether a box surely holds a packet."""
+        return bool(self.space.holders(packet, self.space.sure) >> box & 1)
+
+    def doubts(self, packet: Packet, boxes: int) -> list[str]:
+        """Return the words that make it uncertain whether some boxes hold a packet.
+
+        The empty word stands for the ports of a packet without ports.
+        """
+        may = self.space.holders(packet, self.space.maybe) & boxes
+        doubted = may & ~self.space.holders(packet, self.space.sure)
+        words = [self._words.get(box, {(NEAR, "")}) for box in bits(doubted)]
+        return sorted({word for given in words for _, word in given})
 
     def witness(self, packet: Packet) -> Witness:
         """Return a real packet of these atoms: usable addresses, common ports."""
@@ -373,9 +379,6 @@ class Chain:
             destination_port=likely(port, (443, 22)),
         )
 
-
-LIMITS = (0, 0, WITH_PORTS, PORTLESS, PORTLESS)
-"""Where on each axis the values of packets without ports begin."""
 
 RESERVED = 4
 """Addresses at the start of a subnet that no host has.

@@ -19,8 +19,15 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from shared.nsg.rules import Protocol
-from shared.packets.axis import Background, Bounds, exactly
-from shared.packets.intervals import NOTHING, Boundaries, complement, intersection, union
+from shared.packets.axis import Background, Bounds
+from shared.packets.intervals import (
+    NOTHING,
+    Boundaries,
+    complement,
+    difference,
+    intersection,
+    union,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +36,7 @@ if TYPE_CHECKING:
 
 ADDRESSES = 1 << 32
 EVERY_ADDRESS: Boundaries = (0, ADDRESSES)
-ANYWHERE = exactly(EVERY_ADDRESS)
+ANYWHERE = Bounds(EVERY_ADDRESS)
 UNKNOWN = Bounds(NOTHING, EVERY_ADDRESS)
 
 VIRTUAL_NETWORK, INTERNET = "virtualnetwork", "internet"
@@ -38,9 +45,9 @@ OPPOSITES = {VIRTUAL_NETWORK: INTERNET, INTERNET: VIRTUAL_NETWORK}
 
 HOST = 0xA83F8110  # 168.63.129.16
 PLATFORM = {
-    "azureloadbalancer": exactly((HOST, HOST + 1)),
-    "azureplatformdns": exactly((HOST, HOST + 1)),
-    "azureplatformimds": exactly((0xA9FEA9FE, 0xA9FEA9FF)),  # 169.254.169.254
+    "azureloadbalancer": Bounds((HOST, HOST + 1)),
+    "azureplatformdns": Bounds((HOST, HOST + 1)),
+    "azureplatformimds": Bounds((0xA9FEA9FE, 0xA9FEA9FF)),  # 169.254.169.254
 }
 
 PORTS = 1 << 16
@@ -48,7 +55,7 @@ PORTLESS = PORTS
 """The one value on the axis of ports that packets without ports have."""
 
 PORT_LINE = PORTS + 1
-ANY_PORT = exactly((0, PORT_LINE))
+ANY_PORT = Bounds((0, PORT_LINE))
 UNKNOWN_PORT = Bounds(NOTHING, (0, PORT_LINE))
 
 PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.ICMP, Protocol.ESP, Protocol.AH)
@@ -69,13 +76,10 @@ class Extents:
         self._words = dict(PLATFORM)
         self._words["*"] = ANYWHERE
         self._words[VIRTUAL_NETWORK] = virtual_network
-        outside = complement(virtual_network.maybe, ADDRESSES)
-        self._words[INTERNET] = (
-            exactly(outside)
-            if virtual_network.is_exact
-            else Bounds(outside, complement(virtual_network.sure, ADDRESSES))
-        )
+        within = union((virtual_network.sure, virtual_network.doubt))
+        self._words[INTERNET] = Bounds(complement(within, ADDRESSES), virtual_network.doubt)
         self._lists: dict[tuple[str, ...], Bounds] = {}
+        self._inside: dict[tuple[str, ...], Bounds] = {}
 
     def bounds(self, words: tuple[str, ...]) -> Bounds:
         """Return what a rule's side stands for; equal words give the same object."""
@@ -94,46 +98,48 @@ class Extents:
     def _read(self, word: str) -> Bounds:
         prefix = read_prefix(word)
         if prefix is not None:
-            return exactly(prefix)
+            return Bounds(prefix)
         boundaries = self.tags.boundaries(word)
         if boundaries is not None:
-            return Bounds(NOTHING, NOTHING, name=word.lower())
+            return Bounds(NOTHING, name=word.lower())
         return UNKNOWN
 
     def _together(self, each: Iterable[Bounds]) -> Bounds:
         plain = [self.spelled_out(bounds) for bounds in each]
         sure = union(bounds.sure for bounds in plain)
-        if all(bounds.is_exact for bounds in plain):
-            return exactly(sure)
-        return Bounds(sure, union(bounds.maybe for bounds in plain))
+        doubt = union(bounds.doubt for bounds in plain)
+        return Bounds(sure, difference(doubt, sure, ADDRESSES)) if doubt else Bounds(sure)
 
     def spelled_out(self, bounds: Bounds) -> Bounds:
         """Return bounds by their addresses in place of a tag's name."""
         if bounds.name is None:
             return bounds
-        return exactly(tuple(self.tags.boundaries(bounds.name) or ()))
+        return Bounds(tuple(self.tags.boundaries(bounds.name) or ()))
 
-    def within(self, bounds: Bounds, universe: Boundaries) -> Bounds:
-        """Return what a word stands for inside some addresses."""
+    def bounds_within(self, words: tuple[str, ...], universe: Boundaries) -> Bounds:
+        """Return what a rule's side stands for inside some addresses."""
+        found = self._inside.get(words)
+        if found is None:
+            found = self._inside[words] = self._cut(self.bounds(words), universe)
+        return found
+
+    def _cut(self, bounds: Bounds, universe: Boundaries) -> Bounds:
         if bounds is ANYWHERE:
-            return exactly(universe)
+            return Bounds(universe)
         plain = self.spelled_out(bounds)
         sure = intersection(plain.sure, universe)
-        if plain.is_exact:
-            return exactly(sure)
-        maybe = intersection(plain.maybe, universe)
-        return exactly(sure) if sure == maybe else Bounds(sure, maybe)
+        return Bounds(sure, intersection(plain.doubt, universe) if plain.doubt else NOTHING)
 
 
-def doubtful_word(words: tuple[str, ...], bounds: Bounds) -> str | None:
-    """Return the one word that makes a side's bounds uncertain, or None for a side that is known.
+def doubtful_word(words: tuple[str, ...]) -> str:
+    """Return one word for a side whose bounds are uncertain.
 
     It stands for the same set wherever it stands, however little is known of that set.
     """
-    return None if bounds.is_exact else " ".join(words).lower()
+    return " ".join(words).lower()
 
 
-@cache
+@lru_cache(maxsize=1 << 16)
 def read_prefix(word: str) -> Boundaries | None:
     """Return the boundaries of an IPv4 address or CIDR, nothing for IPv6, None for another word.
 
@@ -153,7 +159,7 @@ def read_prefix(word: str) -> Boundaries | None:
     return (first, first + size)
 
 
-@cache
+@lru_cache(maxsize=1 << 12)
 def ports_bounds(words: tuple[str, ...]) -> Bounds:
     """Return what a rule's ports stand for; any port includes having none.
 
@@ -168,9 +174,10 @@ def ports_bounds(words: tuple[str, ...]) -> Bounds:
     ports = union(found for found in ranges if found)
     if ports == (0, PORTS):
         return ANY_PORT
-    return Bounds(ports, union((ports, (PORTLESS, PORT_LINE))))
+    return Bounds(ports, (PORTLESS, PORT_LINE))
 
 
+@lru_cache(maxsize=1 << 12)
 def read_port_range(word: str) -> Boundaries | None:
     """Return the boundaries of a port or a range of ports, None for another word."""
     if word == "*":
@@ -186,9 +193,9 @@ def read_port_range(word: str) -> Boundaries | None:
 def protocol_bounds(protocol: Protocol) -> Bounds:
     """Return what a rule's protocol stands for."""
     if protocol is Protocol.ANY:
-        return exactly((0, len(PROTOCOLS)))
+        return Bounds((0, len(PROTOCOLS)))
     place = PROTOCOLS.index(protocol)
-    return exactly((place, place + 1))
+    return Bounds((place, place + 1))
 
 
 @lru_cache(maxsize=32)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 DIRECTIONS = {direction.lower(): direction for direction in Direction}
 ACCESSES = {access.lower(): access for access in Access}
 PROTOCOLS = {protocol.lower(): protocol for protocol in Protocol}
+
+ADDRESS_FIELDS = {
+    side: (f"{side}AddressPrefix", f"{side}AddressPrefixes", f"{side}ApplicationSecurityGroups")
+    for side in ("source", "destination")
+}
+PORT_FIELDS = {side: (f"{side}PortRange", f"{side}PortRanges") for side in ADDRESS_FIELDS}
+"""The fields of a rule's two sides: the singular, the plural, and the one for groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,21 +145,24 @@ class Reading:
         return (one,)
 
     def _addresses(self, side: str) -> tuple[str, ...]:
-        words = self._values(f"{side}AddressPrefix", f"{side}AddressPrefixes")
+        singular, plural, listed = ADDRESS_FIELDS[side]
+        get = self._properties.get
+        one = get(singular)
+        if one.__class__ is str and is_address_word(one) and not get(plural) and not get(listed):
+            return (one,)
+        words = self._values(singular, plural)
         for i, word in enumerate(words):
-            if word != "*" and not is_address_word(word):
-                field = f"{side}AddressPrefix"
+            if not (isinstance(word, str) and is_address_word(word)):
                 self.fail(
-                    field if self._properties.get(field) else f"{field}es/{i}",
+                    singular if get(singular) else f"{plural}/{i}",
                     "Give an address, a CIDR, a service tag or '*'.",
                 )
             elif len(words) > 1 and read_prefix(word) is None:
-                self.fail(f"{side}AddressPrefixes/{i}", "A list takes addresses and CIDRs alone.")
-        groups = self._properties.get(f"{side}ApplicationSecurityGroups")
-        if groups:
-            words += self._groups(groups, f"{side}ApplicationSecurityGroups")
+                self.fail(f"{plural}/{i}", "A list takes addresses and CIDRs alone.")
+        if groups := get(listed):
+            words += self._groups(groups, listed)
         if not words:
-            self.fail(f"{side}AddressPrefix", "The rule has no address on this side.")
+            self.fail(singular, "The rule has no address on this side.")
             return ANY
         return words
 
@@ -166,19 +177,23 @@ class Reading:
         return found
 
     def _ports(self, side: str) -> tuple[str, ...]:
-        values = self._values(f"{side}PortRange", f"{side}PortRanges")
+        singular, plural = PORT_FIELDS[side]
+        get = self._properties.get
+        one = get(singular)
+        if one.__class__ is str and read_port_range(one) and not get(plural):
+            return (one,)
+        values = self._values(singular, plural)
         words = tuple(str(value) if type(value) is int else value for value in values)
         for i, word in enumerate(words):
             if not isinstance(word, str) or read_port_range(word) is None:
-                field = f"{side}PortRange"
                 self.fail(
-                    field if self._properties.get(field) else f"{field}s/{i}",
+                    singular if get(singular) else f"{plural}/{i}",
                     "Give a port from 0 to 65535, a range such as '80-90', or '*'.",
                 )
             elif word == "*" and len(words) > 1:
-                self.fail(f"{side}PortRanges/{i}", "A list cannot hold '*'.")
+                self.fail(f"{plural}/{i}", "A list cannot hold '*'.")
         if not words:
-            self.fail(f"{side}PortRange", "The rule has no port on this side.")
+            self.fail(singular, "The rule has no port on this side.")
             return ANY
         return words
 
@@ -219,10 +234,11 @@ def read_integer(value: object) -> int | None:
     return int(text) if text.isdecimal() and text.isascii() and len(text) <= 9 else None
 
 
-def is_address_word(word: object) -> bool:
-    """Whether a word is an address, a CIDR of either family, or may be a service tag."""
-    if not isinstance(word, str):
-        return False
+@lru_cache(maxsize=1 << 16)
+def is_address_word(word: str) -> bool:
+    """Whether a word is '*', an address or CIDR of either family, or may be a service tag."""
+    if word == "*":
+        return True
     if read_prefix(word) is not None:
         return ":" not in word or is_ipv6(word)
     return TAG.fullmatch(word) is not None

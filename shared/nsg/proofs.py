@@ -18,13 +18,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from shared.nsg.evaluation import DEFAULT_RULES, Chain
 from shared.packets.space import bits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
 
-    from shared.nsg.evaluation import Witness
+    from shared.nsg.evaluation import Chain, Witness
     from shared.nsg.rules import SecurityRule
     from shared.packets.space import Packet
 
@@ -91,139 +90,134 @@ class Prover:
         """Take a chain and the bit set of its permitted flows."""
         self.chain = chain
         self.permitted = permitted
-        self._count = len(chain.rules)
-        self._all = (1 << self._count) - 1
-        self._denies = self._all & ~chain.allows
         self._leaks: dict[int, Packet] = {}
-        self._doubtful: list[int] = []
-        self._leaks_known = False
-
-    # -- allow rows -------------------------------------------------------------------------------
-
-    def prove_allowed(self, flow: int) -> Proof:
-        """Prove that every packet of a flow is allowed."""
-        first = lowest(self.chain.meeting(flow, self._all, maybe=True))
-        if first & self.chain.allows & self.chain.holding(flow, first):
-            return Proof(ProofVerdict.SATISFIED, (self.chain.rules[first.bit_length() - 1].name,))
-        violations = tuple(self._violations(flow))
-        if violations:
-            return Proof(ProofVerdict.VIOLATED, violations=violations)
-        doubts = () if self.chain.is_exact else self._doubts_of_allowing(flow)
-        if doubts:
-            return Proof(ProofVerdict.UNDECIDED, undecided_because=doubts)
-        return Proof(ProofVerdict.SATISFIED, self._deciders(flow, self.chain.allows))
-
-    def _violations(self, flow: int) -> Iterator[Violation]:
-        chain = self.chain
-        for deny in bits(chain.meeting(flow, self._denies, maybe=False)):
-            packet = chain.find((flow, deny), (1 << deny) - 1, certain=True)
-            if packet is None and not chain.is_exact:
-                packet = chain.denied_by(flow, deny)
-            if packet is not None:
-                yield Violation(chain.rules[deny], chain.witness(packet))
-
-    def _doubts_of_allowing(self, flow: int) -> tuple[str, ...]:
-        chain = self.chain
-        reasons: dict[str, None] = {}
-        for deny in bits(chain.meeting(flow, self._denies, maybe=True)):
-            packet = chain.find((flow, deny), ((1 << deny) - 1) & chain.allows, certain=False)
-            if packet is not None:
-                reasons |= dict.fromkeys(self._reasons(packet, (flow, deny)))
-        return tuple(reasons)
-
-    def _deciders(self, flow: int, among: int) -> tuple[str, ...]:
-        """Return the names of the rules that decide packets of a flow."""
-        chain = self.chain
-        return tuple(
-            chain.rules[rule].name
-            for rule in bits(chain.meeting(flow, among, maybe=True))
-            if chain.find((flow, rule), (1 << rule) - 1, certain=False) is not None
-        )
-
-    # -- deny rows --------------------------------------------------------------------------------
-
-    def prove_denied(self, flow: int) -> Proof:
-        """Prove that no packet of a flow is allowed but for the permitted ones."""
-        self._find_leaks()
-        chain = self.chain
-        violations = []
-        for rule in self._leaks:
-            packet = chain.find((flow, rule), self._before(rule), certain=True)
-            if packet is not None:
-                violations.append(Violation(chain.rules[rule], chain.witness(packet)))
-        if violations:
-            return Proof(ProofVerdict.VIOLATED, violations=tuple(violations))
-        reasons: dict[str, None] = {}
-        for rule in (*self._leaks, *self._doubtful):
-            packet = chain.find((flow, rule), self._before(rule), certain=False)
-            if packet is not None:
-                reasons |= dict.fromkeys(self._reasons(packet, (flow, rule)))
-        if reasons:
-            return Proof(ProofVerdict.UNDECIDED, undecided_because=tuple(reasons))
-        return Proof(ProofVerdict.SATISFIED, self._deciders(flow, self._denies))
-
-    def excess(self) -> list[Violation]:
-        """Return each rule that lets packets through which nobody asked for, with one of them."""
-        self._find_leaks()
-        chain = self.chain
-        return [
-            Violation(chain.rules[rule], chain.witness(packet))
-            for rule, packet in self._leaks.items()
-        ]
-
-    def _find_leaks(self) -> None:
-        if self._leaks_known:
-            return
-        self._leaks_known = True
-        for rule in bits(self.chain.allows):
-            packet = self.chain.find((rule,), self._before(rule), certain=True)
+        self._doubtful: dict[int, Packet] = {}
+        for rule in bits(chain.allows):
+            packet = chain.find(rule, self._before(rule), certain=True)
             if packet is not None:
                 self._leaks[rule] = packet
-            elif self.chain.is_exact:
-                continue
-            elif self.chain.find((rule,), self._before(rule), certain=False) is not None:
-                self._doubtful.append(rule)
+            elif not chain.is_exact:
+                packet = chain.find(rule, self._before(rule), certain=False)
+                if packet is not None:
+                    self._doubtful[rule] = packet
 
     def _before(self, rule: int) -> int:
         """Return the boxes that take packets away from a rule, or permit it to let them through."""
         return ((1 << rule) - 1) | self.permitted
 
+    # -- allow rows -------------------------------------------------------------------------------
+
+    def prove_allowed(self, flow: int) -> Proof:
+        """Prove that every packet of a flow is allowed."""
+        violations = self._denied(flow)
+        if violations:
+            return Proof(ProofVerdict.VIOLATED, violations=violations)
+        deciders, reasons = 0, set[str]()
+        for first, doubts, packet in self.chain.deciders(flow, certain=False):
+            deciders |= first | doubts & self.chain.allows
+            if not self._is_allowed(first, doubts):
+                boxes = ((first << 1) - 1) | 1 << flow
+                reasons.update(self.chain.doubts(packet, boxes))
+        if reasons:
+            return undecided(reasons)
+        return Proof(ProofVerdict.SATISFIED, self._names(deciders))
+
+    def _is_allowed(self, first: int, doubts: int) -> bool:
+        """Whether a packet passes for sure, by what is known of its deciders."""
+        allows = self.chain.allows
+        if first & allows and not doubts & ~allows:
+            return True
+        return bool(doubts) and all(
+            decider & allows and not open_ & ~allows
+            for decider, open_ in self.chain.cases_of(first, doubts)
+        )
+
+    def _denied(self, flow: int) -> tuple[Violation, ...]:
+        """Return each deny rule that decides packets of a flow, with one that is surely denied."""
+        found: dict[int, Packet] = {}
+        blamed: dict[int, Packet] = {}
+        for first, doubts, packet in self.chain.deciders(flow, certain=True):
+            if first & self.chain.allows or doubts & self.chain.allows:
+                continue
+            (blamed if doubts else found).setdefault(first, packet)
+        found = found or blamed  # a deny rule before the blamed one may have its packet
+        return tuple(self._violation(lone_bit(rule), found[rule]) for rule in sorted(found))
+
+    # -- deny rows --------------------------------------------------------------------------------
+
+    def prove_denied(self, flow: int) -> Proof:
+        """Prove that no packet of a flow is allowed but for the permitted ones."""
+        chain = self.chain
+        violations = [
+            self._violation(rule, packet)
+            for rule in self._leaks
+            if (packet := self._leak_in(flow, rule)) is not None
+        ]
+        if violations:
+            return Proof(ProofVerdict.VIOLATED, violations=tuple(violations))
+        reasons: set[str] = set()
+        for rule in (*self._leaks, *self._doubtful):
+            packet = chain.find_shared((rule, flow), self._before(rule), certain=False)
+            if packet is not None:
+                boxes = ((2 << rule) - 1) | self.permitted | 1 << flow
+                reasons.update(chain.doubts(packet, boxes))
+        if reasons:
+            return undecided(reasons)
+        deciders = 0
+        for first, _, _ in chain.deciders(flow, certain=False):
+            deciders |= first
+        return Proof(ProofVerdict.SATISFIED, self._names(deciders & ~chain.allows))
+
+    def _leak_in(self, flow: int, rule: int) -> Packet | None:
+        """Return a packet of a flow that a leaking rule surely lets through, or None."""
+        packet = self._leaks[rule]
+        if self.chain.holds(flow, packet):
+            return packet
+        return self.chain.find_shared((rule, flow), self._before(rule), certain=True)
+
+    def excess(self) -> list[Violation]:
+        """Return each rule that lets packets through which nobody asked for, with one of them."""
+        return [self._violation(rule, packet) for rule, packet in self._leaks.items()]
+
     # -- dead rules -------------------------------------------------------------------------------
 
     def dead_rules(self) -> list[DeadRule]:
-        """Return the rules that never decide, with what covers them; Azure's own left out."""
-        self._find_leaks()
-        chain = self.chain
-        found = []
-        for rule in range(self._count - len(DEFAULT_RULES) // 2):
-            if rule in self._leaks or not chain.boxes[rule].is_visible:
+        """Return the rules that never decide, with what covers them; Azure's own left out.
+
+        A rule that matches nothing that the NSG can see is not dead: it speaks of other subnets.
+        """
+        chain, found = self.chain, []
+        for rule, own in enumerate(chain.own_rules):
+            if rule in self._leaks or not chain.regions(rule, maybe=True):
                 continue
-            if chain.find((rule,), (1 << rule) - 1, certain=False) is None:
-                found.append(DeadRule(chain.rules[rule], self._cover(rule)))
+            before = (1 << rule) - 1
+            cover = lowest(chain.holding(rule, before))
+            if not cover and chain.find(rule, before, certain=False) is None:
+                cover = self._cover(rule)
+            if cover:
+                found.append(DeadRule(own, self._names(cover)))
         return found
 
-    def _cover(self, rule: int) -> tuple[str, ...]:
-        """Return rules before a dead one that cover it: one if one does, else as few as are left."""
-        needed = self.chain.meeting(rule, (1 << rule) - 1, maybe=False)
-        if whole := self.chain.holding(rule, needed):
-            needed = lowest(whole)
+    def _cover(self, rule: int) -> int:
+        """Return rules before a dead one that cover it together, none of them without need."""
+        needed = self.chain.meeting(rule, (1 << rule) - 1)
         for other in reversed(list(bits(needed))):
-            if self.chain.find((rule,), needed & ~(1 << other), certain=False) is None:
+            if self.chain.find(rule, needed & ~(1 << other), certain=False) is None:
                 needed &= ~(1 << other)
-        return tuple(self.chain.rules[other].name for other in bits(needed))
+        return needed
 
-    # -- what is not known ------------------------------------------------------------------------
+    # -- words ------------------------------------------------------------------------------------
 
-    def _reasons(self, packet: Packet, boxes: tuple[int, int]) -> Iterator[str]:
-        """Yield why it cannot be told what becomes of a packet, in words."""
-        chain = self.chain
-        concerned = ((1 << boxes[1]) - 1) | self.permitted | 1 << boxes[0] | 1 << boxes[1]
-        for box in bits(chain.doubts_at(packet, concerned, frozenset())):
-            words = (chain.boxes[box].far_word, chain.boxes[box].near_word)
-            for word in filter(None, words):
-                yield describe(word)
-            if not any(words):
-                yield "how Azure matches a packet without ports against a rule with ports"
+    def _violation(self, rule: int, packet: Packet) -> Violation:
+        return Violation(self.chain.rules[rule], self.chain.witness(packet))
+
+    def _names(self, rules: int) -> tuple[str, ...]:
+        return tuple(self.chain.rules[rule].name for rule in bits(rules))
+
+
+def lone_bit(number: int) -> int:
+    """Return the position of the one bit that is set."""
+    return number.bit_length() - 1
 
 
 def lowest(number: int) -> int:
@@ -232,9 +226,16 @@ def lowest(number: int) -> int:
 
 
 DESCRIPTIONS = {
+    "": "how Azure matches a packet without ports against a rule with ports is not documented",
     "virtualnetwork": "the extent of VirtualNetwork is not known",
     "internet": "the extent of VirtualNetwork, outside of which Internet lies, is not known",
 }
+
+
+def undecided(words: Iterable[str]) -> Proof:
+    """Return that nobody can tell, because of what these words stand for."""
+    reasons = tuple(sorted(map(describe, words)))
+    return Proof(ProofVerdict.UNDECIDED, undecided_because=reasons)
 
 
 def describe(word: str) -> str:

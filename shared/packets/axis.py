@@ -6,13 +6,14 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import reduce
+from itertools import repeat
 from operator import or_
 from typing import TYPE_CHECKING
 
-from shared.packets.intervals import NOTHING, Boundaries, difference
+from shared.packets.intervals import NOTHING, Boundaries
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 
 class Background:
@@ -44,10 +45,17 @@ class Background:
                 self.starts.append(edge)
                 self.run_kinds.append(ids[inside])
 
-    def kinds_between(self, start: int, end: int) -> set[int]:
-        """Return the kinds that occur among start … end - 1."""
-        first = bisect_right(self.starts, start) - 1
-        return set(self.run_kinds[first : bisect_left(self.starts, end)])
+    def kinds_along(self, starts: Sequence[int], size: int) -> Iterator[Collection[int]]:
+        """Yield for each segment the kinds that occur in it; a segment ends where the next starts."""
+        if len(self.starts) == 1:
+            yield from repeat((0,), len(starts))
+            return
+        first = 0
+        for end in (*starts[1:], size):
+            after = bisect_left(self.starts, end, first)
+            kinds = self.run_kinds[first:after]
+            yield kinds if len(kinds) == 1 else set(kinds)
+            first = after if self.starts[after : after + 1] == [end] else after - 1
 
     def run_between(self, start: int, end: int, kind: int) -> tuple[int, int]:
         """Return the first run of a kind among start … end - 1, as (first number, end)."""
@@ -64,23 +72,18 @@ class Bounds:
 
     Attributes:
         sure: what it holds in any case.
-        maybe: what it may hold; contains `sure`.
+        doubt: what it may hold besides.
         name: of the background's set that it is, exactly; then the other two count for nothing.
     """
 
     sure: Boundaries
-    maybe: Boundaries
+    doubt: Boundaries = NOTHING
     name: str | None = None
 
     @property
     def is_exact(self) -> bool:
         """Whether nothing about it is unknown."""
-        return self.name is not None or self.sure is self.maybe
-
-
-def exactly(values: Boundaries) -> Bounds:
-    """Return the bounds of a set that is known."""
-    return Bounds(values, values)
+        return not self.doubt
 
 
 class Axis:
@@ -89,6 +92,7 @@ class Axis:
     Attributes:
         sure: for each atom, the bit set of the boxes that hold it in any case.
         maybe: for each atom, the bit set of the boxes that may hold it.
+        zones: for each atom, how many of the cuts lie at or before its numbers.
     """
 
     def __init__(
@@ -116,9 +120,8 @@ class Axis:
                 continue
             for edge in bounds.sure:
                 toggles[edge] = toggles.get(edge, 0) ^ bits
-            if bounds.sure is not bounds.maybe:
-                for edge in difference(bounds.maybe, bounds.sure, size):
-                    doubts[edge] = doubts.get(edge, 0) ^ bits
+            for edge in bounds.doubt:
+                doubts[edge] = doubts.get(edge, 0) ^ bits
         self._cut(toggles, doubts, frozenset(cuts), size)
 
     def _cut(
@@ -130,37 +133,41 @@ class Axis:
         self._places: list[tuple[int, int, int]] = []
         self.sure: list[int] = []
         self.maybe: list[int] = []
+        self.zones: list[int] = []
         by_name = [
             reduce(or_, (self._named.get(name, 0) for name in kind), 0)
             for kind in self._background.kinds
         ]
         atoms: dict[tuple[int, int, int, int], int] = {}
         held = doubted = zone = 0
-        for start, end in zip(self._starts, (*self._starts[1:], size), strict=True):
+        along = self._background.kinds_along(self._starts, size)
+        ends = (*self._starts[1:], size)
+        for start, end, kinds in zip(self._starts, ends, along, strict=True):
             held ^= toggles.get(start, 0)
             doubted ^= doubts.get(start, 0)
             zone += start in cuts
-            segment = []
-            for kind in self._background.kinds_between(start, end):
+            segment: list[int] = []
+            for kind in kinds:
                 key = (held, doubted, kind, zone)
                 atom = atoms.get(key)
                 if atom is None:
                     atom = atoms[key] = len(self.sure)
                     self.sure.append(held | by_name[kind])
                     self.maybe.append(held | doubted | by_name[kind])
+                    self.zones.append(zone)
                     self._places.append((start, end, kind))
                 segment.append(atom)
             self._segments.append(segment)
 
     def atoms_of(self, values: Boundaries) -> list[int]:
         """Return the atoms of a set, all of whose boundaries begin a segment."""
-        found: dict[int, None] = {}
         starts, segments = self._starts, self._segments
+        found: list[int] = []
         for i in range(0, len(values), 2):
             first = bisect_left(starts, values[i])
             for segment in segments[first : bisect_left(starts, values[i + 1])]:
-                found.update(dict.fromkeys(segment))
-        return list(found)
+                found += segment
+        return list(dict.fromkeys(found))
 
     def atoms_named(self, name: str) -> list[int]:
         """Return the atoms of a set of the background."""
@@ -182,7 +189,3 @@ def grouped(boxes: Sequence[Bounds]) -> list[tuple[int, Bounds]]:
         bits[key] = bits.get(key, 0) | 1 << i
         bounds_by_id[key] = bounds
     return [(bits[key], bounds) for key, bounds in bounds_by_id.items()]
-
-
-NEVER = exactly(NOTHING)
-"""The bounds of a set that holds nothing."""

@@ -67,18 +67,44 @@ class Space:
         """Return a packet of a region that none of the other boxes holds, or None.
 
         Args:
-            region: where to look; no packet where one of its spans is empty.
+            region: where to look; no span of it is empty.
             others: bit set of the boxes to stay outside of.
             tables: what each of them counts as holding.
         """
-        left = others
-        for span, table in zip(region, tables, strict=True):
-            if not span.atoms:
-                return None
+        left = whole = others
+        for span, table in zip(region, tables, strict=False):
             left &= table[span.atoms[0]]
+            whole &= span.held_whole(table)
         if not left:
-            return tuple(span.atoms[0] for span in region)
+            return tuple([span.atoms[0] for span in region])
+        if whole:
+            return None
         return Search(region, tables).descend(0, others)
+
+    @staticmethod
+    def deciders(
+        region: Region, boxes: int, sure: Tables, maybe: Tables
+    ) -> dict[tuple[int, int], Packet]:
+        """Return who decides the packets of a region, where the first box that holds one decides.
+
+        Returns:
+            A packet for each different answer: the first box that surely holds it, and the boxes
+            before that which may hold it, both as bit sets.
+        """
+        covers = suffix_covers(region, sure)
+        answers: dict[tuple[int, int], Packet] = {(boxes, boxes): ()}
+        for span, does_hold, may_hold, cover in zip(region, sure, maybe, covers[1:], strict=True):
+            found: dict[tuple[int, int], Packet] = {}
+            for (does, may), packet in answers.items():
+                for atom in span.atoms:
+                    held, doubted = does & does_hold[atom], may & may_hold[atom]
+                    if last := held & cover:  # what comes after the first of these never decides
+                        until = ((last & -last) << 1) - 1
+                        held, doubted = held & until, doubted & until
+                    if (held, doubted) not in found:
+                        found[held, doubted] = (*packet, atom)
+            answers = found
+        return {(held, may & ~held): packet for (held, may), packet in answers.items()}
 
     @staticmethod
     def touching(region: Region, tables: Tables) -> int:
@@ -86,9 +112,26 @@ class Space:
         touched = (span.touched(table) for span, table in zip(region, tables, strict=True))
         return reduce(and_, touched)
 
-    def holders(self, packet: Packet, tables: Tables) -> int:
+    @staticmethod
+    def holding(region: Region, tables: Tables) -> int:
+        """Return the bit set of the boxes that hold a whole region."""
+        held = -1
+        for span, table in zip(region, tables, strict=False):
+            held &= span.held_whole(table)
+        return held
+
+    @staticmethod
+    def holders(packet: Packet, tables: Tables) -> int:
         """Return the bit set of the boxes that hold a packet."""
-        return reduce(and_, (table[atom] for table, atom in zip(tables, packet, strict=True)))
+        return reduce(and_, [table[atom] for table, atom in zip(tables, packet, strict=True)])
+
+
+def suffix_covers(region: Region, tables: Tables) -> list[int]:
+    """Return for each axis the boxes that hold the whole region from that axis on."""
+    covers = [-1]
+    for span, table in zip(reversed(region), reversed(tables), strict=True):
+        covers.append(covers[-1] & span.held_whole(table))
+    return covers[::-1]
 
 
 class Search:
@@ -99,14 +142,8 @@ class Search:
     def __init__(self, region: Region, tables: Tables) -> None:
         self.region = region
         self.tables = tables
+        self.covers = suffix_covers(region, tables)
         self.seen: set[tuple[int, int]] = set()
-        cover = -1
-        covers = [cover]
-        for span, table in zip(reversed(region), reversed(tables), strict=True):
-            cover &= span.held_whole(table)
-            covers.append(cover)
-        self.covers = covers[::-1]
-        """For each axis, the boxes that hold the whole region from that axis on."""
 
     def descend(self, depth: int, left: int) -> Packet | None:
         """Choose the coordinates from an axis on, so that no box of `left` holds the packet."""

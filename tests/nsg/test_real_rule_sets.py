@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from ipaddress import IPv4Address
 from typing import Any
 
@@ -55,7 +56,7 @@ def test_it_is_verified_and_a_naive_evaluator_agrees(path) -> None:
         if read.errors:
             assert found.verdict in (Verdict.UNDECIDED, Verdict.NONCOMPLIANT)
             continue
-        member = network_member(lambda a, extent=extent: holds(extent.sure, a), TAGS)
+        member = network_member(partial(holds, extent.sure), TAGS)
         witnesses = [
             (requirement.direction, violation)
             for requirement, proof in found.requirements

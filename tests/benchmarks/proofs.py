@@ -1,0 +1,135 @@
+"""Proofs: from the rules as documents to the verdict, tags loaded, on one core."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from statistics import median
+from typing import Any
+
+import z3
+
+from shared.amlfs.catalogue import load_catalogue
+from shared.amlfs.requirements import requirements
+from shared.amlfs.verification import Verification, extent_of, verify
+from shared.documents import read_document
+from shared.http.rules import RulesRequest
+from shared.nsg.locations import Cloud
+from shared.nsg.parsing import read_rules
+from shared.nsg.rules import Access
+from shared.nsg.service_tags import shipped_service_tags
+from shared.packets.intervals import holds  # noqa: F401 - the engine is loaded before it is timed
+from shared.planning.generation import generate
+from tests.benchmarks.rule_sets import rule_set
+from tests.benchmarks.table import Measurement
+from tests.intents import EAST_US
+from tests.properties import solver
+from tests.properties.naive import ordered
+
+TAGS = shipped_service_tags(Cloud.PUBLIC)
+INTENT = read_document(RulesRequest, {"intent": EAST_US}).intent.resolve()
+CATALOGUE = load_catalogue()
+CURVE = (10, 30, 100, 300, 1000, 2000, 4000)
+
+
+def prove(documents: list[dict[str, Any]]) -> Verification:
+    return verify(INTENT, read_rules(documents).rules, CATALOGUE, TAGS)
+
+
+def milliseconds(documents: list[dict[str, Any]], repeat: int) -> float:
+    prove(documents)
+    times = []
+    for _ in range(repeat):
+        started = time.perf_counter()
+        prove(documents)
+        times.append(1000 * (time.perf_counter() - started))
+    return median(times)
+
+
+def ask_solver(documents: list[dict[str, Any]]) -> float:
+    """Milliseconds for the same requirements, each a straightforward question to z3."""
+    extent = extent_of(INTENT, peered=())
+    started = time.perf_counter()
+
+    def inside(value: z3.BitVecRef) -> z3.BoolRef:
+        return solver.in_boundaries(value, extent.sure)
+
+    wanted = requirements(INTENT, CATALOGUE, TAGS)
+    passes = {
+        d: solver.allowed(ordered(documents, d), TAGS, inside) for d in ("Inbound", "Outbound")
+    }
+    flows = {
+        r.name: solver.matches(
+            {
+                "protocol": r.flow.protocol.value,
+                "sourceAddressPrefixes": list(r.flow.sources),
+                "destinationAddressPrefixes": list(r.flow.destinations),
+                "sourcePortRanges": list(r.flow.source_ports),
+                "destinationPortRanges": list(r.flow.destination_ports),
+            },
+            TAGS,
+            inside,
+        )
+        for r in wanted
+    }
+    for r in wanted:
+        may_pass = [
+            flows[o.name] for o in wanted if o.access is Access.ALLOW and o.direction is r.direction
+        ]
+        allowed = passes[r.direction.value]
+        broken = z3.Not(allowed)
+        if r.access is Access.DENY:
+            broken = z3.And(allowed, z3.Not(z3.Or(may_pass)))
+        solver.is_possible(flows[r.name], broken)
+    return 1000 * (time.perf_counter() - started)
+
+
+LOAD = """
+import json, resource, time
+import shared.nsg.service_tags as tags
+from shared.nsg.locations import Cloud
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+started = time.perf_counter()
+tags.shipped_service_tags(Cloud.PUBLIC)
+seconds = time.perf_counter() - started
+after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(1000 * seconds, (after - before) / 1024)
+"""
+
+
+def load_tags(repeat: int) -> tuple[float, float]:
+    """Milliseconds and MiB of loading the public cloud's tags in a fresh interpreter."""
+    runs = [
+        [float(x) for x in subprocess.check_output([sys.executable, "-c", LOAD]).split()]
+        for _ in range(repeat)
+    ]
+    return median(r[0] for r in runs), median(r[1] for r in runs)
+
+
+def measure(*, quick: bool) -> list[Measurement]:
+    repeat = 7 if quick else 31
+    article = [rule.to_arm() for rule in generate(INTENT, CATALOGUE.revision).rules]
+    ordinary, heavy = rule_set(1000), rule_set(1000, prefixes=4, ports=10)
+    load_ms, load_mib = load_tags(3 if quick else 9)
+    ordinary_ms, heavy_ms = milliseconds(ordinary, repeat), milliseconds(heavy, repeat)
+    found = [
+        Measurement("load the public cloud's service tags", load_ms, "ms", budget=60),
+        Measurement("  memory that takes", load_mib, "MiB", budget=30),
+        Measurement("verify the article's rules", milliseconds(article, repeat), "ms", budget=3),
+        Measurement("verify 1,000 ordinary rules", ordinary_ms, "ms", budget=8),
+        Measurement("verify 1,000 heavy rules", heavy_ms, "ms", budget=30),
+    ]
+    for size in CURVE[:5] if quick else CURVE:
+        ms = milliseconds(rule_set(size), 3 if quick else 9)
+        found.append(Measurement(f"  {size} ordinary rules, per rule", 1000 * ms / size, "µs"))
+    sets = [("ordinary", ordinary, ordinary_ms, 40.0)]
+    if not quick:
+        sets.append(("heavy", heavy, heavy_ms, 100.0))
+    for name, rules, ms, least in sets:
+        solver_ms = ask_solver(rules)
+        found.append(Measurement(f"z3 on the {name} set", solver_ms, "ms"))
+        found.append(
+            Measurement("  times faster than z3", solver_ms / ms, "×", budget=least, at_least=True)
+        )
+    return found
