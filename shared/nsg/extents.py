@@ -164,16 +164,16 @@ def ports_bounds(words: tuple[str, ...]) -> Bounds:
     """Return what a rule's ports stand for; any port includes having none.
 
     How Azure matches a packet without ports against a rule with some is documented nowhere: it may
-    match (an assumption).
+    match (an assumption). Ranges that come to every port only together are still ports.
     """
     if words == ("*",):
         return ANY_PORT
     ranges = [read_port_range(word) for word in words]
     if None in ranges:
         return UNKNOWN_PORT
-    ports = union(found for found in ranges if found)
-    if ports == (0, PORTS):
+    if (0, PORTS) in ranges:
         return ANY_PORT
+    ports = union(found for found in ranges if found)
     return Bounds(ports, (PORTLESS, PORT_LINE))
 
 
