@@ -146,7 +146,7 @@ class Chain:
         self._spans: dict[tuple[int, int, bool], Span] = {}
         self._parts: dict[tuple[int, int, bool], tuple[Span, Span]] = {}
         self._legals: dict[tuple[int, ...], list[Region]] = {}
-        self._regions: dict[tuple[int, bool], list[Region]] = {}
+        self._regions: dict[bool, dict[int, list[Region]]] = {False: {}, True: {}}
 
     def _add(self, flow: Flow, extents: Extents, universe: Boundaries) -> None:
         """Add a box for a flow, and note the words that make its bounds uncertain."""
@@ -182,15 +182,17 @@ class Chain:
 
     def regions(self, box: int, *, maybe: bool) -> list[Region]:
         """Return the packets that a box holds, or may hold, as regions of the space."""
-        found = self._regions.get((box, maybe))
+        known = self._regions[maybe]
+        found = known.get(box)
         if found is None:
             far, near, *others = [column[box] for column in self._columns]
             there, here = self._span(FAR, far, maybe), self._span(NEAR, near, maybe)
             legal = self._legal(tuple(others), maybe) if there.atoms and here.atoms else []
-            found = self._regions[box, maybe] = [(there, here, *rest) for rest in legal]
+            found = known[box] = [(there, here, *rest) for rest in legal]
         return found
 
     def _span(self, axis: int, bounds: Bounds, maybe: bool) -> Span:
+        maybe = maybe and bool(bounds.doubt)
         key = (axis, id(bounds), maybe)
         span = self._spans.get(key)
         if span is None:
@@ -199,7 +201,7 @@ class Chain:
                 atoms = line.atoms_named(bounds.name)
             else:
                 atoms = line.atoms_of(bounds.sure)
-                if maybe and bounds.doubt:
+                if maybe:
                     atoms = list(dict.fromkeys(atoms + line.atoms_of(bounds.doubt)))
             span = self._spans[key] = Span(atoms)
         return span
@@ -225,10 +227,9 @@ class Chain:
             self._parts[key] = parts
         return parts
 
-    def given_by(self, *boxes: int) -> Given:
-        """Return what is given of a packet that is in these boxes."""
-        words = self._words
-        return NOTHING_GIVEN.union(*(words[box] for box in boxes if box in words))
+    def given_by(self, box: int) -> Given:
+        """Return what is given of a packet that is in a box."""
+        return self._words.get(box, NOTHING_GIVEN)
 
     def tables(self, *, maybe: bool, given: Given = NOTHING_GIVEN) -> Tables:
         """Return what each box counts as holding of packets of which something is given.
@@ -273,7 +274,7 @@ class Chain:
         """
         given = self.given_by(box)
         packet = self._find_given(box, others, certain, given)
-        if certain or packet is None or not self._words:
+        if packet is None or certain or not self._words:
             return packet
         cases = (self._find_given(box, others, certain, given | case) for case in CASES)
         return next((packet for packet in cases if packet is not None), None)
@@ -290,7 +291,7 @@ class Chain:
         """Return a packet that two boxes hold and none of the others does; see `find`."""
         first, second = boxes
         mine = self.tables(maybe=not certain, given=self.given_by(first))
-        theirs = self.tables(maybe=certain, given=self.given_by(*boxes))
+        theirs = self.tables(maybe=certain, given=self.given_by(first) | self.given_by(second))
         for region in self.regions(first, maybe=not certain):
             pairs = zip(region, mine, strict=True)
             shared = tuple(span.held_by(second, table) for span, table in pairs)

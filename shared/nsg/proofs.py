@@ -191,10 +191,8 @@ class Prover:
             if rule in self._leaks or not chain.regions(rule, maybe=True):
                 continue
             before = (1 << rule) - 1
-            cover = lowest(chain.holding(rule, before))
-            if not cover and chain.find(rule, before, certain=False) is None:
-                cover = self._cover(rule)
-            if cover:
+            if chain.find(rule, before, certain=False) is None:
+                cover = lowest(chain.holding(rule, before)) or self._cover(rule)
                 found.append(DeadRule(own, self._names(cover)))
         return found
 

@@ -129,6 +129,7 @@ class Axis:
     ) -> None:
         """Walk the line once, and make an atom of each different combination of holders."""
         self._starts = sorted(edge for edge in toggles.keys() | doubts.keys() if edge < size)
+        self._place = {start: i for i, start in enumerate((*self._starts, size))}
         self._segments: list[list[int]] = []
         self._places: list[tuple[int, int, int]] = []
         self.sure: list[int] = []
@@ -140,32 +141,35 @@ class Axis:
         ]
         atoms: dict[tuple[int, int, int, int], int] = {}
         held = doubted = zone = 0
+        toggled, doubtful = toggles.get, doubts.get
         along = self._background.kinds_along(self._starts, size)
         ends = (*self._starts[1:], size)
         for start, end, kinds in zip(self._starts, ends, along, strict=True):
-            held ^= toggles.get(start, 0)
-            doubted ^= doubts.get(start, 0)
-            zone += start in cuts
+            held ^= toggled(start, 0)
+            if doubts:
+                doubted ^= doubtful(start, 0)
+            if start in cuts:
+                zone += 1
             segment: list[int] = []
             for kind in kinds:
                 key = (held, doubted, kind, zone)
                 atom = atoms.get(key)
                 if atom is None:
-                    atom = atoms[key] = len(self.sure)
-                    self.sure.append(held | by_name[kind])
-                    self.maybe.append(held | doubted | by_name[kind])
-                    self.zones.append(zone)
+                    atom = atoms[key] = len(atoms)
                     self._places.append((start, end, kind))
                 segment.append(atom)
             self._segments.append(segment)
+        for held, doubted, kind, zone in atoms:
+            self.sure.append(held | by_name[kind])
+            self.maybe.append(held | doubted | by_name[kind])
+            self.zones.append(zone)
 
     def atoms_of(self, values: Boundaries) -> list[int]:
         """Return the atoms of a set, all of whose boundaries begin a segment."""
-        starts, segments = self._starts, self._segments
+        place, segments = self._place, self._segments
         found: list[int] = []
         for i in range(0, len(values), 2):
-            first = bisect_left(starts, values[i])
-            for segment in segments[first : bisect_left(starts, values[i + 1])]:
+            for segment in segments[place[values[i]] : place[values[i + 1]]]:
                 found += segment
         return list(dict.fromkeys(found))
 

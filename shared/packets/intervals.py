@@ -18,7 +18,14 @@ NOTHING: Boundaries = ()
 
 def union(sets: Iterable[Sequence[int]]) -> Boundaries:
     """Return what any of the sets holds."""
-    return held_by_at_least(1, sets)
+    runs = sorted([(v[i], v[i + 1]) for v in sets for i in range(0, len(v), 2)])
+    result: list[int] = []
+    for start, end in runs:
+        if not result or start > result[-1]:
+            result += (start, end)
+        elif end > result[-1]:
+            result[-1] = end
+    return tuple(result)
 
 
 def intersection(first: Sequence[int], second: Sequence[int]) -> Boundaries:

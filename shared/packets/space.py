@@ -21,10 +21,11 @@ Tables = tuple[list[int], ...]
 class Span:
     """Some atoms of one axis, with what was worked out about them."""
 
-    __slots__ = ("_all", "atoms")
+    __slots__ = ("_all", "atoms", "first")
 
     def __init__(self, atoms: list[int]) -> None:
         self.atoms = atoms
+        self.first = atoms[0] if atoms else -1
         self._all: dict[int, int] = {}
 
     def held_whole(self, table: list[int]) -> int:
@@ -71,14 +72,11 @@ class Space:
             others: bit set of the boxes to stay outside of.
             tables: what each of them counts as holding.
         """
-        left = whole = others
+        left = others
         for span, table in zip(region, tables, strict=False):
-            left &= table[span.atoms[0]]
-            whole &= span.held_whole(table)
-        if not left:
-            return tuple([span.atoms[0] for span in region])
-        if whole:
-            return None
+            left &= table[span.first]
+        if not left:  # the first packet that comes to hand
+            return tuple([span.first for span in region])
         return Search(region, tables).descend(0, others)
 
     @staticmethod

@@ -21,7 +21,7 @@ def rule(chance: random.Random, i: int, prefixes: int, ports: int) -> dict[str, 
         "priority": 100 + i,
         "direction": "Inbound" if inbound else "Outbound",
         "access": chance.choice(["Allow", "Deny"]),
-        "protocol": chance.choice(["Tcp", "Tcp", "Udp", "*", "Icmp"]),
+        "protocol": chance.choice(["Tcp", "Tcp", "Tcp", "Udp", "*"]),
         "sourcePortRange": "*",
     }
     if prefixes == 1:
@@ -31,12 +31,10 @@ def rule(chance: random.Random, i: int, prefixes: int, ports: int) -> dict[str, 
         near_list = {f"10.0.1.{32 * chance.randrange(8)}/27" for _ in range(prefixes - 1)}
         fields[f"{near}AddressPrefixes"] = sorted({*near_list, f"10.9.{i % 256}.0/24"})
         fields[f"{far}AddressPrefixes"] = sorted({cidr(chance) for _ in range(prefixes)})
-    if fields["protocol"] == "Icmp":
-        fields["destinationPortRange"] = "*"
-    elif ports == 1:
-        fields["destinationPortRange"] = chance.choice(
-            ["*", str(chance.choice(PORTS)), "1000-2000"]
-        )
+    if ports == 1:
+        some = [str(chance.choice(PORTS)), "1000-2000"]
+        is_cidr = "/" in fields[f"{far}AddressPrefix"]  # what names everybody names a port
+        fields["destinationPortRange"] = chance.choice([*some, "*"] if is_cidr else some)
     else:
         fields["destinationPortRanges"] = [str(p) for p in chance.sample(range(1, 60000), ports)]
     return {"name": f"rule-{i}", "properties": fields}
