@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from ipaddress import IPv4Address, IPv4Network, summarize_address_range
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import azure.functions as func
@@ -21,13 +23,18 @@ from shared.nsg.parsing import ReadRules, read_rules
 from shared.nsg.service_tags import shipped_service_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from shared.amlfs.requirements import Requirement
     from shared.amlfs.verification import Verification
     from shared.nsg.evaluation import Witness
     from shared.nsg.proofs import Proof, Violation
     from shared.nsg.rules import SecurityRule
+    from shared.packets.intervals import Boundaries
+
+
+PREFIXES_SHOWN = 20
+"""Of what a rule cuts off, so many prefixes are listed; the number of addresses is of all."""
 
 
 class VerifyRequest(Document):
@@ -131,10 +138,24 @@ def requirement_json(requirement: Requirement, proof: Proof) -> dict[str, Any]:
 def violation_json(violation: Violation) -> dict[str, Any]:
     """Spell one violation."""
     rule = violation.decided_by
-    return {
+    body: dict[str, Any] = {
         "decidedBy": {"name": rule.name, "priority": rule.priority},
         "witness": witness_json(violation.witness),
     }
+    if violation.cut_off:
+        edges = violation.cut_off.boundaries()
+        prefixes = islice(prefixes_of(edges), PREFIXES_SHOWN)
+        body["cutOff"] = {
+            "addresses": sum(edges[1::2]) - sum(edges[::2]),
+            "prefixes": [str(prefix) for prefix in prefixes],
+        }
+    return body
+
+
+def prefixes_of(edges: Boundaries) -> Iterator[IPv4Network]:
+    """Yield the largest CIDRs that make up some addresses."""
+    for first, end in zip(edges[::2], edges[1::2], strict=True):
+        yield from summarize_address_range(IPv4Address(first), IPv4Address(end - 1))
 
 
 def rule_json(rule: SecurityRule) -> dict[str, Any]:

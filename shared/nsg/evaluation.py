@@ -301,6 +301,20 @@ class Chain:
                     return packet
         return None
 
+    def far_end_cut_off(self, flow: int, deny: int) -> Boundaries:
+        """Return the addresses at a flow's other end that a deny rule takes from it, in part or all."""
+        sure, given = self.space.sure, self.given_by(flow) | self.given_by(deny)
+        others, theirs = (1 << deny) - 1, self.tables(maybe=True, given=given)
+        found: set[int] = set()
+        for far, *rest in self.regions(flow, maybe=False):
+            pairs = zip(rest, sure[NEAR:], strict=True)
+            shared = [span.held_by(deny, table) for span, table in pairs]
+            if all(span.atoms for span in shared):
+                atoms = far.held_by(deny, sure[FAR]).atoms
+                regions = ((atom, (Span([atom]), *shared)) for atom in atoms)
+                found.update(a for a, r in regions if self.space.find(r, others, theirs))
+        return self.space.axes[FAR].runs_of(found)
+
     def deciders(self, flow: int, *, certain: bool) -> Iterator[tuple[int, int, Packet]]:
         """Yield each different answer to which rule decides a packet of a flow.
 

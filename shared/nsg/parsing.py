@@ -16,7 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
 from shared.nsg.extents import read_port_range, read_prefix
-from shared.nsg.limits import ADDRESSES_PER_SIDE, HIGHEST_PRIORITY, LOWEST_PRIORITY, TAG
+from shared.nsg.limits import (
+    ADDRESSES_PER_SIDE,
+    HIGHEST_PRIORITY,
+    LOWEST_PRIORITY,
+    RULES_PER_NSG,
+    TAG,
+)
 from shared.nsg.rules import ANY, Access, Direction, Flow, Protocol, SecurityRule
 
 if TYPE_CHECKING:
@@ -58,7 +64,7 @@ def read_rules(documents: Sequence[object], at: str = "/securityRules") -> ReadR
         for reading in several if len(several) > 1 else ():
             reading.fail("priority", f"{len(several)} {direction} rules have priority {priority}.")
     errors = [error for reading in readings for error in reading.errors]
-    errors += too_many_addresses(readings, at)
+    errors += too_many(readings, at)
     rules = [rule for i, reading in enumerate(readings) for rule in reading.rules(i)]
     return ReadRules(tuple(rules), tuple(errors))
 
@@ -105,7 +111,8 @@ class Reading:
             yield self.rule
             return
         field = self._properties.get
-        priority = self.rule.priority if read_integer(field("priority")) is not None else 0
+        is_placed = not any(error.pointer.endswith("/priority") for error in self.errors)
+        priority = self.rule.priority if is_placed else 0  # before all others: it may be anywhere
         known = DIRECTIONS.get(lowered(field("direction")))
         sure = ACCESSES.get(lowered(field("access")))
         for direction in [known] if known else Direction:
@@ -206,8 +213,10 @@ def unknown_rule(
     return SecurityRule(name, priority, direction, access, flow)
 
 
-def too_many_addresses(readings: Sequence[Reading], at: str) -> Iterator[FieldError]:
-    """Yield that the rules together name more addresses than an NSG holds."""
+def too_many(readings: Sequence[Reading], at: str) -> Iterator[FieldError]:
+    """Yield that there are more rules, or more addresses in them, than an NSG holds."""
+    if len(readings) > RULES_PER_NSG:
+        yield FieldError(at, f"{len(readings):,} rules; an NSG holds at most {RULES_PER_NSG:,}.")
     for side in ("sources", "destinations"):
         number = sum(
             len(words)

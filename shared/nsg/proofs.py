@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from shared.nsg.evaluation import Chain, Witness
     from shared.nsg.rules import SecurityRule
+    from shared.packets.intervals import Boundaries
     from shared.packets.space import Packet
 
 
@@ -37,16 +38,31 @@ class ProofVerdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CutOff:
+    """Which addresses a deny rule takes from a flow; worked out when they are asked for."""
+
+    chain: Chain
+    flow: int
+    deny: int
+
+    def boundaries(self) -> Boundaries:
+        """Return the addresses."""
+        return self.chain.far_end_cut_off(self.flow, self.deny)
+
+
+@dataclass(frozen=True, slots=True)
 class Violation:
     """A packet on which a rule decides against a requirement.
 
     Attributes:
         decided_by: the rule.
         witness: the packet.
+        cut_off: of a flow that must pass, which addresses at its other end the rule takes away.
     """
 
     decided_by: SecurityRule
     witness: Witness
+    cut_off: CutOff | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +157,15 @@ class Prover:
                 continue
             (blamed if doubts else found).setdefault(first, packet)
         found = found or blamed  # a deny rule before the blamed one may have its packet
-        return tuple(self._violation(lone_bit(rule), found[rule]) for rule in sorted(found))
+        chain = self.chain
+        return tuple(
+            Violation(
+                chain.rules[lone_bit(rule)],
+                chain.witness(found[rule]),
+                CutOff(chain, flow, lone_bit(rule)),
+            )
+            for rule in sorted(found)
+        )
 
     # -- deny rows --------------------------------------------------------------------------------
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import reduce
-from itertools import repeat
+from functools import cached_property, reduce
+from itertools import pairwise, repeat
 from operator import or_
 from typing import TYPE_CHECKING
 
-from shared.packets.intervals import NOTHING, Boundaries
+from shared.packets.intervals import NOTHING, Boundaries, union
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -110,6 +110,7 @@ class Axis:
             cuts: numbers that no atom holds together with smaller ones.
             background: known sets that some boxes name.
         """
+        self._size = size
         self._background = background or Background({})
         self._named: dict[str, int] = defaultdict(int)
         toggles: dict[int, int] = dict.fromkeys((0, *cuts), 0)
@@ -177,6 +178,23 @@ class Axis:
         """Return the atoms of a set of the background."""
         kinds = self._background.kinds
         return [atom for atom, (_, _, kind) in enumerate(self._places) if name in kinds[kind]]
+
+    def runs_of(self, atoms: Collection[int]) -> Boundaries:
+        """Return all the numbers of some atoms."""
+        wanted = set(atoms)
+        return union((start, end) for start, end, atom in self._all_runs if atom in wanted)
+
+    @cached_property
+    def _all_runs(self) -> list[tuple[int, int, int]]:
+        """Every run of numbers with its atom, ascending."""
+        background, found = self._background, []
+        edges = {*self._starts, *background.starts, self._size}
+        for start, end in pairwise(sorted(edge for edge in edges if edge <= self._size)):
+            kind = background.run_kinds[bisect_right(background.starts, start) - 1]
+            segment = self._segments[bisect_right(self._starts, start) - 1]
+            atom = next(atom for atom in segment if self._places[atom][2] == kind)
+            found.append((start, end, atom))
+        return found
 
     def run(self, atom: int) -> tuple[int, int]:
         """Return some numbers of an atom: the first run of them, as (first number, end)."""

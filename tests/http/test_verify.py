@@ -1,0 +1,129 @@
+"""`POST /api/verify` over HTTP: the contract's verdict, errors and lenience."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.amlfs.test_verification import article, rule
+from tests.conftest import ROOT
+from tests.http.test_rules import SUBNET
+from tests.intents import EAST_US, with_fields
+
+BAD = {**rule("bad", 100), "properties": {"priority": 5000}}
+
+
+def verify(service, rules, intent=EAST_US, status=200, query=None, **more):
+    body = {"intent": intent, "securityRules": rules, **more}
+    answer = service.post("/api/verify", json=body, params=query or {})
+    assert answer.status_code == status, answer.text
+    return answer.json()
+
+
+def test_the_verdict_is_the_contracts(service) -> None:
+    verdict = verify(service, article())
+    assert sorted(verdict) == [
+        "deadRules",
+        "excess",
+        "notices",
+        "requirements",
+        "serviceTags",
+        "verdict",
+    ]
+    assert verdict["verdict"] == "compliant"
+    vault = next(r for r in verdict["requirements"] if r["name"] == "AMLFS-Out-KeyVault")
+    assert vault == {
+        "name": "AMLFS-Out-KeyVault",
+        "direction": "Outbound",
+        "access": "Allow",
+        "verdict": "satisfied",
+        "why": vault["why"],
+        "satisfiedBy": ["AMLFS-Out-KeyVault"],
+        "violations": [],
+        "undecidedBecause": [],
+    }
+    assert verdict["serviceTags"] == {
+        "cloud": "AzureCloud",
+        "changeNumber": 375,
+        "published": "2025-10-28",
+        "source": "snapshot",
+    }
+    assert "ping-is-blocked" in [notice["code"] for notice in verdict["notices"]]
+
+
+def test_the_readmes_example_names_the_rule_that_breaks_key_vault(service) -> None:
+    body = (ROOT / "examples/verify-broken.json").read_bytes()
+    headers = {"content-type": "application/json"}
+    verdict = service.post("/api/verify", content=body, headers=headers).json()
+    vault = next(r for r in verdict["requirements"] if r["name"] == "AMLFS-Out-KeyVault")
+    assert vault["verdict"] == "violated"
+    (violation,) = vault["violations"]
+    assert violation["decidedBy"] == {"name": "deny-public", "priority": 100}
+    assert violation["witness"]["destinationPort"] == 443
+    assert violation["cutOff"]["addresses"] == 28
+    assert len(violation["cutOff"]["prefixes"]) == 5
+
+
+def test_excess_and_dead_rules(service) -> None:
+    ssh = rule("ssh-any", 100, "Inbound", protocol="Tcp", destinationPortRange="22")
+    dead = rule("dead", 101, "Inbound", protocol="Tcp", destinationPortRange="22")
+    verdict = verify(service, [ssh, dead, *article()])
+    (excess,) = verdict["excess"]
+    assert excess["rule"] == {"name": "ssh-any", "priority": 100, "direction": "Inbound"}
+    assert sorted(excess["witness"]) == [
+        "destination",
+        "destinationPort",
+        "protocol",
+        "source",
+        "sourcePort",
+    ]
+    assert verdict["deadRules"] == [
+        {
+            "rule": {"name": "dead", "priority": 101, "direction": "Inbound"},
+            "coveredBy": ["ssh-any"],
+        }
+    ]
+
+
+def test_what_the_caller_says_of_the_network_decides(service) -> None:
+    open_door = [d for d in article() if d["name"] != "AMLFS-Out-DenyAll"]
+    open_door += [rule("internet", 900, destinationAddressPrefix="Internet")]
+    assert verify(service, open_door)["excess"][0]["rule"]["name"] == "AllowVnetOutBound"
+    known = verify(service, open_door, virtualNetworkPrefixes=["10.0.0.0/16"])
+    assert "internet" in [one["rule"]["name"] for one in known["excess"]]
+
+
+def test_every_error_of_intent_and_rules_at_once(service) -> None:
+    wrong = with_fields(location="estus")
+    problem = verify(service, [*article(), BAD], wrong, status=422)
+    pointers = [error["pointer"] for error in problem["errors"]]
+    assert "/intent/location" in pointers
+    assert "/securityRules/19/properties/priority" in pointers
+
+
+def test_a_lenient_reader_takes_wrong_rules_as_unknown(service) -> None:
+    verdict = verify(service, [*article(), BAD], query={"lenient": "true"})
+    assert verdict["verdict"] == "undecided"
+    unread = [n for n in verdict["notices"] if n["code"] == "unreadable-rule"]
+    assert unread[0]["field"].startswith("/securityRules/19")
+    vault = next(r for r in verdict["requirements"] if r["name"] == "AMLFS-Out-KeyVault")
+    assert any("rule 19" in reason for reason in vault["undecidedBecause"])
+
+
+@pytest.mark.parametrize("value", ["yes", "1", ""])
+def test_lenient_is_true_or_false(service, value) -> None:
+    problem = verify(service, article(), status=400, query={"lenient": value})
+    assert "true or false" in problem["detail"]
+
+
+@pytest.mark.parametrize("rules", ["x", 5, {}])
+def test_rules_are_a_list(service, rules) -> None:
+    problem = verify(service, rules, status=422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/securityRules"]
+
+
+def test_live_rules_and_ids_are_not_built_yet(service) -> None:
+    live = service.post("/api/verify", json={"intent": EAST_US})
+    assert live.status_code == 501
+    assert "az network nsg rule list" in live.json()["detail"]
+    by_id = with_fields(fileSystemSubnet={"id": SUBNET})
+    assert verify(service, [], by_id, status=501)["title"] == "Not built yet"

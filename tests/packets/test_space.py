@@ -1,0 +1,114 @@
+"""The one question asked of boxes, against trying every packet of a small space."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.packets.axis import Axis, Background, Bounds
+from shared.packets.intervals import holds
+from shared.packets.space import Space, Span, bits
+
+SIZE = 6
+NAMED = {"even": (0, 1, 2, 3, 4, 5), "high": (3, 6)}
+sets = st.builds(
+    lambda a, b, c, d: tuple(sorted({a, b, c, d})) if len({a, b, c, d}) % 2 == 0 else (0, SIZE),
+    *[st.integers(0, SIZE)] * 4,
+)
+
+
+def bounds(sure: tuple[int, ...], more: tuple[int, ...]) -> Bounds:
+    values = [n for n in range(SIZE) if holds(more, n) and not holds(sure, n)]
+    edges = [n for n in range(SIZE + 1) if (n in values) != (n - 1 in values)]
+    return Bounds(sure, tuple(edges))
+
+
+known = st.builds(Bounds, sets)
+unknown = st.builds(bounds, sets, sets)
+named = st.sampled_from(sorted(NAMED)).map(lambda name: Bounds((), name=name))
+boxes = st.lists(st.tuples(st.one_of(known, unknown, named), known), min_size=1, max_size=6)
+
+
+def space_of(columns) -> Space:
+    first, second = zip(*columns, strict=True)
+    background = Background(NAMED)
+    return Space([Axis(first, SIZE, background=background), Axis(second, SIZE, cuts=(3,))])
+
+
+def held(bound: Bounds, number: int, maybe: bool) -> bool:
+    if bound.name:
+        return holds(NAMED[bound.name], number)
+    return holds(bound.sure, number) or (maybe and holds(bound.doubt, number))
+
+
+def region_of(space: Space, box, maybe: bool) -> tuple[Span, ...]:
+    spans = []
+    for axis, bound in zip(space.axes, box, strict=True):
+        if bound.name:
+            atoms = axis.atoms_named(bound.name)
+        else:
+            atoms = axis.atoms_of(bound.sure)
+            if maybe:
+                atoms = [*dict.fromkeys(atoms + axis.atoms_of(bound.doubt))]
+        spans.append(Span(atoms))
+    return tuple(spans)
+
+
+def points(box, maybe: bool) -> set[tuple[int, int]]:
+    return {
+        (a, b)
+        for a, b in itertools.product(range(SIZE), repeat=2)
+        if held(box[0], a, maybe) and held(box[1], b, maybe)
+    }
+
+
+@given(boxes, st.integers(0, 63), st.booleans(), st.booleans())
+def test_find_finds_exactly_when_a_packet_is_there(columns, others, mine, theirs) -> None:
+    space = space_of(columns)
+    region = region_of(space, columns[0], mine)
+    others &= (1 << len(columns)) - 2
+    outside = points(columns[0], mine)
+    for i in bits(others):
+        outside -= points(columns[i], theirs)
+    if all(span.atoms for span in region):
+        packet = space.find(region, others, space.maybe if theirs else space.sure)
+        assert (packet is not None) == bool(outside)
+        if packet is not None:
+            runs = [axis.run(a) for axis, a in zip(space.axes, packet, strict=True)]
+            assert tuple(first for first, _ in runs) in outside
+    else:
+        assert not points(columns[0], mine)
+
+
+@given(boxes)
+def test_deciders_are_the_first_that_surely_hold_each_packet(columns) -> None:
+    everything = (Bounds((0, SIZE)), Bounds((0, SIZE)))
+    columns = [*columns, everything]
+    space = space_of(columns)
+    region = region_of(space, everything, False)
+    found = space.deciders(region, (1 << len(columns)) - 1, space.sure, space.maybe)
+    expected = set()
+    for point in itertools.product(range(SIZE), repeat=2):
+        sure = [point in points(box, False) for box in columns]
+        first = sure.index(True)
+        doubts = sum(1 << i for i in range(first) if point in points(columns[i], True))
+        expected.add((1 << first, doubts))
+    assert set(found) == expected
+
+
+@given(boxes)
+def test_the_runs_of_all_atoms_are_the_line(columns) -> None:
+    for axis in space_of(columns).axes:
+        atoms = range(len(axis.sure))
+        assert axis.runs_of(atoms) == (0, SIZE)
+        assert sorted(axis.atoms_of((0, SIZE))) == list(atoms)
+        for atom in atoms:
+            first, end = axis.run(atom)
+            assert all(holds(axis.runs_of([atom]), n) for n in range(first, end))
+
+
+@given(st.integers(0, 2**70))
+def test_bits_are_the_set_bits(number) -> None:
+    assert sum(1 << i for i in bits(number)) == number
