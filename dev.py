@@ -100,6 +100,7 @@ def test(python: Path, options: argparse.Namespace) -> int:
     """Run every gate, and go on after a failing one so that one run shows all."""
     if options.deep:
         os.environ["HYPOTHESIS_PROFILE"] = "deep"
+        options.pytest += ["--timeout=0"] if options.pytest else []
     if options.pytest:
         return call(python, "-m", "pytest", *options.pytest)
     gates = {
@@ -110,6 +111,7 @@ def test(python: Path, options: argparse.Namespace) -> int:
     }
     if not options.gates:
         gates["tests"] = ["-m", "pytest", "-n", "auto", "--cov", "--cov-report=term"]
+        gates["tests"] += ["--timeout=0"] if options.deep else []
     failed = []
     for name, arguments in gates.items():
         started = time.monotonic()
