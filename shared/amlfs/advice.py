@@ -53,7 +53,7 @@ def advise(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> list[Noti
         *about_location(intent, tags),
         *about_cloud(intent, catalogue, tags),
         *about_storage(intent),
-        *about_telemetry(intent, catalogue),
+        *about_telemetry(intent, catalogue, tags),
         *about_subnets(intent),
         *about_options(intent),
         *about_exceptions(intent, tags),
@@ -141,17 +141,19 @@ def about_storage(intent: Intent) -> Iterator[Notice]:
         )
 
 
-def about_telemetry(intent: Intent, catalogue: Catalogue) -> Iterator[Notice]:
-    """The article's telemetry prefix is in no published list."""
+def about_telemetry(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> Iterator[Notice]:
+    """Telemetry prefixes that are no published address of Azure; the article's own is none."""
     if intent.location.cloud is not Cloud.PUBLIC:
         return
+    articles = catalogue.literal("telemetryPrefixes")
     for i, prefix in enumerate(intent.telemetry):
-        if prefix in catalogue.literal("telemetryPrefixes"):
+        if not tags.contains("AzureCloud", prefix):
+            origin = " is what the article says, but" if prefix in articles else ":"
             yield Notice(
                 "telemetry-prefix-unpublished",
-                f"{prefix} is what the article says, but no service tag that Microsoft publishes"
-                " contains it; an older revision also named 20.45.120.0/21. If telemetry does not"
-                " arrive, ask Microsoft support and set telemetryPrefixes.",
+                f"{prefix}{origin} no service tag that Microsoft publishes contains it. An older"
+                " revision of the article also named 20.45.120.0/21, which one does. If telemetry"
+                " does not arrive, ask Microsoft support and set telemetryPrefixes.",
                 f"/intent/telemetryPrefixes/{i}",
             )
 

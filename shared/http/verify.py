@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from shared.amlfs.requirements import Requirement
     from shared.amlfs.verification import Verification
-    from shared.nsg.evaluation import Witness
     from shared.nsg.proofs import Proof, Violation
     from shared.nsg.rules import SecurityRule
+    from shared.nsg.witness import Witness
     from shared.packets.intervals import Boundaries
 
 

@@ -11,11 +11,11 @@ Learn.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from shared.nsg.default_rules import DEFAULT_RULES
 from shared.nsg.extents import (
     ADDRESSES,
     OPPOSITES,
@@ -30,7 +30,8 @@ from shared.nsg.extents import (
     tag_background,
 )
 from shared.nsg.extents import INTERNET as OUTSIDE
-from shared.nsg.rules import Access, Direction, Flow, Protocol, SecurityRule
+from shared.nsg.rules import Access, Direction
+from shared.nsg.witness import Witness, likely, usable_address
 from shared.packets.axis import Axis
 from shared.packets.space import Space, Span, bits
 
@@ -38,52 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from shared.nsg.extents import Extents
+    from shared.nsg.rules import Flow, SecurityRule
     from shared.packets.axis import Bounds
     from shared.packets.intervals import Boundaries
     from shared.packets.space import Packet, Region, Tables
-
-ANY, VNET, INTERNET = ("*",), ("VirtualNetwork",), ("Internet",)
-
-
-def default_rule(
-    name: str, priority: int, access: Access, sources: tuple[str, ...], targets: tuple[str, ...]
-) -> SecurityRule:
-    """Return one of Azure's default rules; its name tells the direction."""
-    direction = Direction.INBOUND if name.endswith("InBound") else Direction.OUTBOUND
-    return SecurityRule(
-        name, priority, direction, access, Flow(Protocol.ANY, sources, targets), "Azure's default"
-    )
-
-
-DEFAULT_RULES = (
-    default_rule("AllowVnetInBound", 65000, Access.ALLOW, VNET, VNET),
-    default_rule("AllowAzureLoadBalancerInBound", 65001, Access.ALLOW, ("AzureLoadBalancer",), ANY),
-    default_rule("DenyAllInBound", 65500, Access.DENY, ANY, ANY),
-    default_rule("AllowVnetOutBound", 65000, Access.ALLOW, VNET, VNET),
-    default_rule("AllowInternetOutBound", 65001, Access.ALLOW, ANY, INTERNET),
-    default_rule("DenyAllOutBound", 65500, Access.DENY, ANY, ANY),
-)
-"""The rules that Azure adds to every NSG and nobody can remove."""
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """One packet that shows something.
-
-    Attributes:
-        protocol: never `*`.
-        source: IPv4 address.
-        source_port: 0 where the protocol has none.
-        destination: IPv4 address.
-        destination_port: 0 where the protocol has none.
-    """
-
-    protocol: Protocol
-    source: str
-    source_port: int
-    destination: str
-    destination_port: int
-
 
 Given = frozenset[tuple[int, str]]
 """Words of which it is given that a packet is in their set, each with its axis."""
@@ -393,23 +352,3 @@ class Chain:
             destination=here if inbound else there,
             destination_port=likely(port, (443, 22)),
         )
-
-
-RESERVED = 4
-"""Addresses at the start of a subnet that no host has.
-
-Source: "Virtual network frequently asked questions", Microsoft Learn: the first four and the last.
-"""
-
-
-def usable_address(first: int, end: int) -> int:
-    """Return an address of a run; one that a host may have where the run is a subnet."""
-    return min(first + RESERVED, end - 1)
-
-
-def likely(run: tuple[int, int], ports: tuple[int, ...]) -> int:
-    """Return a port of a run, one of these if it can be; 0 for a packet without ports."""
-    first, end = run
-    if first >= PORTLESS:
-        return 0
-    return next((port for port in ports if first <= port < end), max(first, min(1, end - 1)))

@@ -23,8 +23,9 @@ from shared.packets.space import bits
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from shared.nsg.evaluation import Chain, Witness
+    from shared.nsg.evaluation import Chain
     from shared.nsg.rules import SecurityRule
+    from shared.nsg.witness import Witness
     from shared.packets.intervals import Boundaries
     from shared.packets.space import Packet
 

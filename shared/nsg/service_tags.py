@@ -21,6 +21,7 @@ import json
 import sys
 import zlib
 from array import array
+from bisect import bisect_right
 from functools import cache
 from importlib import resources
 from ipaddress import IPv4Network, collapse_addresses
@@ -86,6 +87,12 @@ class ServiceTags:
         """Return the boundaries of a published tag's IPv4 addresses, or None for another name."""
         found = self._tags.get(name.lower())
         return found[1] if found else None
+
+    def contains(self, name: str, network: IPv4Network) -> bool:
+        """Whether a published tag holds all of a network."""
+        boundaries = self.boundaries(name) or ()
+        place = bisect_right(boundaries, int(network.network_address))
+        return place % 2 == 1 and int(network.broadcast_address) < boundaries[place]
 
     def __iter__(self) -> Iterator[str]:
         return (name for name, _ in self._tags.values())

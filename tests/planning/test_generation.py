@@ -237,6 +237,16 @@ def test_advice_on_what_the_article_does_not_cover(code, case) -> None:
     assert (code, field) in codes(generated(with_fields(**changes)))
 
 
+@pytest.mark.parametrize(
+    ("prefix", "is_noted"),
+    [("20.34.120.0/21", True), ("20.45.120.0/21", False), ("192.0.2.0/24", True)],
+)
+def test_telemetry_prefixes_are_looked_up_among_the_published_ones(prefix, is_noted) -> None:
+    found = codes(generated(with_fields(telemetryPrefixes=[prefix])))
+    noted = ("telemetry-prefix-unpublished", "/intent/telemetryPrefixes/0") in found
+    assert noted is is_noted
+
+
 def test_advice_that_the_intent_makes_needless_is_not_given() -> None:
     ping = {"name": "ping", "direction": "Inbound", "protocol": "Icmp", "sourceAddressPrefix": "*"}
     quiet = generated(with_fields(exceptions=[ping], telemetryPrefixes=["20.45.120.0/21"]))

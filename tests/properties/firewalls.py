@@ -9,13 +9,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from shared.nsg.evaluation import Chain, Witness
+from shared.nsg.evaluation import Chain
 from shared.nsg.extents import HOST, Extents, read_prefix
 from shared.nsg.locations import Cloud
 from shared.nsg.parsing import read_rules
 from shared.nsg.proofs import Prover
 from shared.nsg.rules import Direction, Flow, Protocol
 from shared.nsg.service_tags import shipped_service_tags
+from shared.nsg.witness import Witness
 from shared.packets.axis import Bounds
 from tests.properties.naive import Document, Packet
 
