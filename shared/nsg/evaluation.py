@@ -11,7 +11,6 @@ Learn.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -31,7 +30,7 @@ from shared.nsg.extents import (
 )
 from shared.nsg.extents import INTERNET as OUTSIDE
 from shared.nsg.rules import Access, Direction
-from shared.nsg.witness import Witness, likely, usable_address
+from shared.nsg.witness import Witness, dotted, likely, usable_address
 from shared.packets.axis import Axis
 from shared.packets.space import Space, Span, bits
 
@@ -231,11 +230,14 @@ class Chain:
             certain: True finds a packet of which this holds whatever is unknown; False also one of
                 which it may hold, so that None is certain.
         """
+        return self._find_given(box, others, certain, self.given_by(box))
+
+    def find_in_cases(self, box: int, others: int) -> Packet | None:
+        """Return what `find` returns that is not certain, or None where both cases rule it out."""
+        if self.find(box, others, certain=False) is None:
+            return None
         given = self.given_by(box)
-        packet = self._find_given(box, others, certain, given)
-        if packet is None or certain or not self._words:
-            return packet
-        cases = (self._find_given(box, others, certain, given | case) for case in CASES)
+        cases = (self._find_given(box, others, False, given | case) for case in CASES)
         return next((packet for packet in cases if packet is not None), None)
 
     def _find_given(self, box: int, others: int, certain: bool, given: Given) -> Packet | None:
@@ -343,7 +345,7 @@ class Chain:
         far, near, protocol, port, source_port = (
             axis.run(atom) for axis, atom in zip(self.space.axes, packet, strict=True)
         )
-        there, here = (str(IPv4Address(usable_address(*run))) for run in (far, near))
+        there, here = (dotted(usable_address(*run)) for run in (far, near))
         inbound = self.direction is Direction.INBOUND
         return Witness(
             protocol=PROTOCOLS[protocol[0]],

@@ -109,12 +109,13 @@ class Prover:
         self.permitted = permitted
         self._leaks: dict[int, Packet] = {}
         self._doubtful: dict[int, Packet] = {}
+        self._violations: dict[tuple[int, Packet], Violation] = {}
         for rule in bits(chain.allows):
             packet = chain.find(rule, self._before(rule), certain=True)
             if packet is not None:
                 self._leaks[rule] = packet
             elif not chain.is_exact:
-                packet = chain.find(rule, self._before(rule), certain=False)
+                packet = chain.find_in_cases(rule, self._before(rule))
                 if packet is not None:
                     self._doubtful[rule] = packet
 
@@ -232,7 +233,11 @@ class Prover:
     # -- words ------------------------------------------------------------------------------------
 
     def _violation(self, rule: int, packet: Packet) -> Violation:
-        return Violation(self.chain.rules[rule], self.chain.witness(packet))
+        found = self._violations.get((rule, packet))
+        if found is None:
+            found = Violation(self.chain.rules[rule], self.chain.witness(packet))
+            self._violations[rule, packet] = found
+        return found
 
     def _names(self, rules: int) -> tuple[str, ...]:
         return tuple(self.chain.rules[rule].name for rule in bits(rules))

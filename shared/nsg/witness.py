@@ -42,6 +42,11 @@ def usable_address(first: int, end: int) -> int:
     return min(first + RESERVED, end - 1)
 
 
+def dotted(address: int) -> str:
+    """Spell an IPv4 address."""
+    return ".".join(str(octet) for octet in address.to_bytes(4, "big"))
+
+
 def likely(run: tuple[int, int], ports: tuple[int, ...]) -> int:
     """Return a port of a run, one of these if it can be; 0 for a packet without ports."""
     first, end = run
