@@ -37,5 +37,9 @@ class InvalidInput(GuardError):
         self.errors = tuple(errors)
 
 
+class TooIntricate(GuardError):
+    """A question whose answer would take too long."""
+
+
 class NotBuilt(GuardError):
     """Something that the contract promises and this version does not do yet."""

@@ -7,6 +7,7 @@ the prefixes of the subnets that it names by id are known.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StrictBool
@@ -44,6 +45,12 @@ FILE_SYSTEM_ID = re.compile(
     rf"{GROUP_ID}/Microsoft\.StorageCache/amlFilesystems/{NETWORK_NAME}", re.IGNORECASE
 )
 NAME_PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?")
+AZURE_DNS = IPv4Network("168.63.129.16/32")
+"""Azure's own DNS server: no rule is needed, NSGs do not filter what goes there.
+
+Source: "What is IP address 168.63.129.16?", Microsoft Learn.
+"""
+
 SUGGESTIONS = 5
 """Of so many unknown names at most the nearest known ones are looked for: it takes a while."""
 
@@ -265,7 +272,7 @@ class IntentStatement(Document):
             clients=tuple(tuple(s.address_prefixes or ()) for s in self.client_subnets or ()),
             storage_locations=storage or (location,),
             private_endpoints=tuple(self.private_endpoint_prefixes),
-            dns_servers=tuple(self.dns_servers),
+            dns_servers=tuple(s for s in self.dns_servers if s != AZURE_DNS),
             ntp_servers=tuple(self.ntp_servers or catalogue.literal("ntpServers")),
             telemetry=tuple(self.telemetry_prefixes or catalogue.literal("telemetryPrefixes")),
             exceptions=tuple(

@@ -7,12 +7,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shared.amlfs.requirements import exception_requirements, requirements
+from shared.errors import TooIntricate
 from shared.nsg.evaluation import Chain
 from shared.nsg.extents import ADDRESSES, HOST, Extents, read_prefix
 from shared.nsg.proofs import Proof, ProofVerdict, Prover
 from shared.nsg.rules import Access, Direction
 from shared.packets.axis import Bounds
 from shared.packets.intervals import complement, union
+from shared.packets.space import TooIntricateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,9 +80,29 @@ def verify(
         tags: the service tags' addresses.
         virtual_network: the extent of `VirtualNetwork`; by default all that is known is that it holds
             the file system and its clients.
+
+    Raises:
+        TooIntricate: the rules overlap each other in too many ways.
     """
+    try:
+        return prove_all(intent, rules, catalogue, tags, virtual_network or extent_of(intent))
+    except TooIntricateError:
+        raise TooIntricate(
+            "These rules overlap each other in more ways than can be looked at in some seconds:"
+            " many port ranges on both ends of many rules. Verify them with fewer of those."
+        ) from None
+
+
+def prove_all(
+    intent: Intent,
+    rules: Sequence[SecurityRule],
+    catalogue: Catalogue,
+    tags: ServiceTags,
+    virtual_network: Bounds,
+) -> Verification:
+    """Prove every requirement in both directions; see `verify`."""
     wanted = requirements(intent, catalogue, tags)
-    extents = Extents(tags, virtual_network or extent_of(intent))
+    extents = Extents(tags, virtual_network)
     universe = boundaries_of(intent.file_system)
     proofs: dict[int, Proof] = {}
     excess: list[Violation] = []

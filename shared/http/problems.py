@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import azure.functions as func
 
-from shared.errors import GuardError, InvalidInput, NotBuilt
+from shared.errors import GuardError, InvalidInput, NotBuilt, TooIntricate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +71,10 @@ def problem_of(error: GuardError) -> Problem:
     """Translate a failure that the service foresees."""
     if isinstance(error, InvalidInput):
         return invalid_input(error.errors)
+    if isinstance(error, TooIntricate):
+        return Problem(
+            HTTPStatus.UNPROCESSABLE_ENTITY, "too-intricate", "Too intricate", str(error)
+        )
     if isinstance(error, NotBuilt):
         return Problem(HTTPStatus.NOT_IMPLEMENTED, "not-built", "Not built yet", str(error))
     raise error

@@ -26,12 +26,14 @@ from shared.nsg.extents import (
     doubtful_word,
     ports_bounds,
     protocol_bounds,
+    read_prefix,
     tag_background,
 )
 from shared.nsg.extents import INTERNET as OUTSIDE
 from shared.nsg.rules import Access, Direction
 from shared.nsg.witness import Witness, dotted, likely, usable_address
 from shared.packets.axis import Axis
+from shared.packets.intervals import holds, union
 from shared.packets.space import Space, Span, bits
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ NOTHING_GIVEN: Given = frozenset()
 
 FAR, NEAR = 0, 1
 """The axes of addresses: the other end's, and that of the subnet that the NSG filters."""
+
+PRIVATE = union(read_prefix(p) or () for p in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
 CASES: tuple[Given, ...] = (frozenset({(FAR, VIRTUAL_NETWORK)}), frozenset({(FAR, OUTSIDE)}))
 """Whatever `VirtualNetwork` holds, an address is in it or in `Internet`.
@@ -339,6 +343,11 @@ class Chain:
         doubted = may & ~self.space.holders(packet, self.space.sure)
         words = [self._words.get(box, {(NEAR, "")}) for box in bits(doubted)]
         return sorted({word for given in words for _, word in given})
+
+    def is_private(self, packet: Packet) -> bool:
+        """Whether the far end of a packet's witness has an address of RFC 1918."""
+        address = usable_address(*self.space.axes[FAR].run(packet[FAR]))
+        return holds(PRIVATE, address)
 
     def witness(self, packet: Packet) -> Witness:
         """Return a real packet of these atoms: usable addresses, common ports."""

@@ -64,6 +64,7 @@ PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.ICMP, Protocol.ESP, Protocol.A
 WITH_PORTS = 2
 
 CIDR = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})(?:/([0-9]{1,2}))?")
+LEADING_ZERO = re.compile(r"(?<![0-9])0[0-9]")
 PORT_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
@@ -151,7 +152,7 @@ def read_prefix(word: str) -> Boundaries | None:
     a, b, c, d, length = found.groups()
     octets = (int(a), int(b), int(c), int(d))
     bits = 32 if length is None else int(length)
-    if max(octets) > 255 or bits > 32:
+    if max(octets) > 255 or bits > 32 or LEADING_ZERO.search(word):
         return None
     size = 1 << (32 - bits)
     address = int.from_bytes(bytes(octets), "big")

@@ -58,7 +58,7 @@ def read_rules(documents: Sequence[object], at: str = "/securityRules") -> ReadR
     readings = [Reading(document, f"{at}/{i}") for i, document in enumerate(documents)]
     slots: dict[tuple[Direction, int], list[Reading]] = defaultdict(list)
     for reading in readings:
-        if not reading.errors:
+        if reading.is_placed:
             slots[reading.rule.direction, reading.rule.priority].append(reading)
     for (direction, priority), several in slots.items():
         for reading in several if len(several) > 1 else ():
@@ -99,6 +99,12 @@ class Reading:
                 self._ports("destination"),
             ),
         )
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether its direction and priority can be read."""
+        place = ("/direction", "/priority")
+        return bool(self._document) and not any(e.pointer.endswith(place) for e in self.errors)
 
     def fail(self, field: str, message: str) -> None:
         """Note that a field is wrong."""
@@ -157,6 +163,7 @@ class Reading:
         one = get(singular)
         if one.__class__ is str and is_address_word(one) and not get(plural) and not get(listed):
             return (one,)
+        before = len(self.errors)
         words = self._values(singular, plural)
         for i, word in enumerate(words):
             if not (isinstance(word, str) and is_address_word(word)):
@@ -167,11 +174,12 @@ class Reading:
             elif len(words) > 1 and read_prefix(word) is None:
                 self.fail(f"{plural}/{i}", "A list takes addresses and CIDRs alone.")
         if groups := get(listed):
+            if words:
+                self.fail(listed, "Give addresses or application security groups, not both.")
             words += self._groups(groups, listed)
-        if not words:
+        if not words and len(self.errors) == before:
             self.fail(singular, "The rule has no address on this side.")
-            return ANY
-        return words
+        return words if len(self.errors) == before else ANY
 
     def _groups(self, groups: object, field: str) -> tuple[str, ...]:
         listed = groups if isinstance(groups, list) else [groups]
@@ -189,6 +197,7 @@ class Reading:
         one = get(singular)
         if one.__class__ is str and read_port_range(one) and not get(plural):
             return (one,)
+        before = len(self.errors)
         values = self._values(singular, plural)
         words = tuple(str(value) if type(value) is int else value for value in values)
         for i, word in enumerate(words):
@@ -199,10 +208,9 @@ class Reading:
                 )
             elif word == "*" and len(words) > 1:
                 self.fail(f"{plural}/{i}", "A list cannot hold '*'.")
-        if not words:
+        if not words and len(self.errors) == before:
             self.fail(singular, "The rule has no port on this side.")
-            return ANY
-        return words
+        return words if len(self.errors) == before else ANY
 
 
 def unknown_rule(

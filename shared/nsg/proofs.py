@@ -138,7 +138,7 @@ class Prover:
                 reasons.update(self.chain.doubts(packet, boxes))
         if reasons:
             return undecided(reasons)
-        return Proof(ProofVerdict.SATISFIED, self._names(deciders))
+        return Proof(ProofVerdict.SATISFIED, self._names(deciders & self.chain.allows))
 
     def _is_allowed(self, first: int, doubts: int) -> bool:
         """Whether a packet passes for sure, by what is known of its deciders."""
@@ -157,8 +157,14 @@ class Prover:
         for first, doubts, packet in self.chain.deciders(flow, certain=True):
             if first & self.chain.allows or doubts & self.chain.allows:
                 continue
-            (blamed if doubts else found).setdefault(first, packet)
-        found = found or blamed  # a deny rule before the blamed one may have its packet
+            if doubts:
+                # Denied in any case; the rule named decides where VirtualNetwork is all private.
+                inside, outside = self.chain.cases_of(first, doubts)
+                likely, _ = inside if self.chain.is_private(packet) else outside
+                blamed.setdefault(likely, packet)
+            else:
+                found.setdefault(first, packet)
+        found = blamed | found
         chain = self.chain
         return tuple(
             Violation(
@@ -190,8 +196,8 @@ class Prover:
         if reasons:
             return undecided(reasons)
         deciders = 0
-        for first, _, _ in chain.deciders(flow, certain=False):
-            deciders |= first
+        for first, doubts, _ in chain.deciders(flow, certain=False):
+            deciders |= first | doubts
         return Proof(ProofVerdict.SATISFIED, self._names(deciders & ~chain.allows))
 
     def _leak_in(self, flow: int, rule: int) -> Packet | None:

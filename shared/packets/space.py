@@ -18,6 +18,14 @@ Tables = tuple[list[int], ...]
 """For each axis and atom, the bit set of the boxes that count as holding it."""
 
 
+STEPS = 500_000
+"""After so many choices of a coordinate a question is given up: about a second."""
+
+
+class TooIntricateError(Exception):
+    """The boxes cut a region into more kinds of packets than can be looked at."""
+
+
 class Span:
     """Some atoms of one axis, with what was worked out about them."""
 
@@ -71,6 +79,9 @@ class Space:
             region: where to look; no span of it is empty.
             others: bit set of the boxes to stay outside of.
             tables: what each of them counts as holding.
+
+        Raises:
+            TooIntricateError: there are too many kinds of packets.
         """
         left = others
         for span, table in zip(region, tables, strict=False):
@@ -88,11 +99,18 @@ class Space:
         Returns:
             A packet for each different answer: the first box that surely holds it, and the boxes
             before that which may hold it, both as bit sets.
+
+        Raises:
+            TooIntricateError: there are too many kinds of packets.
         """
         covers = suffix_covers(region, sure)
         answers: dict[tuple[int, int], Packet] = {(boxes, boxes): ()}
+        steps = 0
         for span, does_hold, may_hold, cover in zip(region, sure, maybe, covers[1:], strict=True):
             found: dict[tuple[int, int], Packet] = {}
+            steps += len(answers) * len(span.atoms)
+            if steps > STEPS:
+                raise TooIntricateError
             for (does, may), packet in answers.items():
                 for atom in span.atoms:
                     held, doubted = does & does_hold[atom], may & may_hold[atom]
@@ -135,13 +153,14 @@ def suffix_covers(region: Region, tables: Tables) -> list[int]:
 class Search:
     """One run of `Space.find`: coordinates are chosen axis by axis."""
 
-    __slots__ = ("covers", "region", "seen", "tables")
+    __slots__ = ("covers", "region", "seen", "steps", "tables")
 
     def __init__(self, region: Region, tables: Tables) -> None:
         self.region = region
         self.tables = tables
         self.covers = suffix_covers(region, tables)
         self.seen: set[tuple[int, int]] = set()
+        self.steps = 0
 
     def descend(self, depth: int, left: int) -> Packet | None:
         """Choose the coordinates from an axis on, so that no box of `left` holds the packet."""
@@ -150,8 +169,11 @@ class Search:
         if left & self.covers[depth] or (depth, left) in self.seen:
             return None
         self.seen.add((depth, left))
-        table = self.tables[depth]
-        for atom in self.region[depth].atoms:
+        table, atoms = self.tables[depth], self.region[depth].atoms
+        self.steps += len(atoms)
+        if self.steps > STEPS:
+            raise TooIntricateError
+        for atom in atoms:
             rest = self.descend(depth + 1, left & table[atom])
             if rest is not None:
                 return (atom, *rest)

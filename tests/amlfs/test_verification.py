@@ -13,6 +13,7 @@ from shared.http.rules import RulesRequest
 from shared.nsg.locations import Cloud
 from shared.nsg.parsing import read_rules
 from shared.nsg.proofs import ProofVerdict
+from shared.nsg.rules import Access
 from shared.nsg.service_tags import shipped_service_tags
 from tests.intents import EAST_US, EVERYTHING, with_fields
 from tests.planning.test_generation import generated, ssh_from
@@ -180,6 +181,23 @@ def test_an_option_is_required() -> None:
         "Out-DnsUdp": ["AMLFS-Out-DenyAll"],
         "Out-DnsTcp": ["AMLFS-Out-DenyAll"],
     }
+
+
+def test_the_rule_named_decides_where_the_network_is_all_private() -> None:
+    rules = [d for d in article() if d["name"] != "AMLFS-Out-Ntp"]
+    assert broken(verified(rules)) == {"Out-Ntp": ["AMLFS-Out-DenyInternet"]}
+    assert broken(verified(rules, known=True)) == {"Out-Ntp": ["AMLFS-Out-DenyInternet"]}
+
+
+def test_azures_own_dns_needs_no_rule() -> None:
+    intent = with_fields(dnsServers=["168.63.129.16"])
+    assert verified(article(), intent).verdict is Verdict.COMPLIANT
+
+
+def test_allow_rows_are_satisfied_by_allow_rules() -> None:
+    for requirement, proof in verified([]).requirements:
+        if requirement.access is Access.ALLOW:
+            assert not any(name.startswith("Deny") for name in proof.satisfied_by)
 
 
 def test_an_empty_nsg_leaks_through_azures_default_rules() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from tests.amlfs.test_verification import article, rule
@@ -14,7 +16,7 @@ BAD = {**rule("bad", 100), "properties": {"priority": 5000}}
 
 def verify(service, rules, intent=EAST_US, status=200, query=None, **more):
     body = {"intent": intent, "securityRules": rules, **more}
-    answer = service.post("/api/verify", json=body, params=query or {})
+    answer = service.post("/api/verify", json=body, params=query or {}, timeout=60)
     assert answer.status_code == status, answer.text
     return answer.json()
 
@@ -119,6 +121,38 @@ def test_lenient_is_true_or_false(service, value) -> None:
 def test_rules_are_a_list(service, rules) -> None:
     problem = verify(service, rules, status=422)
     assert [error["pointer"] for error in problem["errors"]] == ["/securityRules"]
+
+
+def test_rules_too_intricate_to_decide_are_refused_in_time(service) -> None:
+    chance = random.Random(1)
+
+    def ports() -> str:
+        low, high = sorted(chance.sample(range(65536), 2))
+        return f"{low}-{high}"
+
+    rules = [
+        rule(
+            f"r{i}",
+            100 + i,
+            "Inbound",
+            access=chance.choice(["Allow", "Deny"]),
+            protocol=chance.choice(["Tcp", "*"]),
+            destinationAddressPrefix=f"10.0.1.{chance.randrange(64) * 4}/30",
+            sourcePortRange=ports(),
+            destinationPortRange=ports(),
+        )
+        for i in range(700)
+    ]
+    problem = verify(service, rules, status=422)
+    assert problem["type"].endswith(":too-intricate")
+
+
+def test_a_wrong_type_in_a_rule_is_its_error(service) -> None:
+    values: list[object] = [5, {"a": 1}, [1], True, 1.5, ["10.0.0.0/8"]]
+    for value in values:
+        odd = rule("odd", 100, sourceAddressPrefix=value)
+        problem = verify(service, [odd], status=422)
+        assert problem["errors"][0]["pointer"] == "/securityRules/0/properties/sourceAddressPrefix"
 
 
 def test_live_rules_and_ids_are_not_built_yet(service) -> None:

@@ -80,6 +80,16 @@ WRONG = {
     "protocol": (arm(protocol="Sctp"), "/properties/protocol", "Tcp"),
     "protocol a number": (arm(protocol=6), "/properties/protocol", "Tcp"),
     "no address": (arm(sourceAddressPrefix=...), "/properties/sourceAddressPrefix", "no address"),
+    "leading zeros": (
+        arm(sourceAddressPrefix="010.0.0.0/8"),
+        "/properties/sourceAddressPrefix",
+        "CIDR",
+    ),
+    "prefix and groups": (
+        arm(sourceApplicationSecurityGroups=[{"id": "/subscriptions/s/asg/a"}]),
+        "/properties/sourceApplicationSecurityGroups",
+        "not both",
+    ),
     "malformed prefix": (
         arm(sourceAddressPrefix="10.0.0.0/40"),
         "/properties/sourceAddressPrefix",
@@ -140,6 +150,12 @@ def test_two_rules_of_one_direction_cannot_share_a_priority() -> None:
     twins = [arm(), {**arm(), "name": "other"}, arm(direction="Outbound")]
     pointers = [error.pointer for error in read_rules(twins).errors]
     assert pointers == [f"/securityRules/{i}/properties/priority" for i in (0, 1)]
+
+
+def test_a_twin_with_an_error_is_a_twin() -> None:
+    twins = [arm(), {**arm(protocol="gre"), "name": "other"}]
+    pointers = {error.pointer for error in read_rules(twins).errors}
+    assert pointers >= {f"/securityRules/{i}/properties/priority" for i in (0, 1)}
 
 
 def test_an_nsg_holds_so_many_addresses_and_rules() -> None:
