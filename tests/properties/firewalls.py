@@ -161,8 +161,6 @@ def every_packet(direction: Direction) -> list[Packet]:
         found += [Packet(name, source, 0, destination, 0) for name in ("Icmp", "Esp", "Ah")]
         found += [
             Packet(name, source, source_port, destination, port)
-            for name, source_port, port in itertools.product(
-                ("Tcp", "Udp"), (0, 2), (0, 1, 2, 3, 4, 6)
-            )
+            for name, source_port, port in itertools.product(("Tcp", "Udp"), (0, 2), range(7))
         ]
     return found
