@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from shared.packets.intervals import Boundaries
 
 
+CUT_OFFS_SHOWN = 10
+"""Of so many rules against one requirement it is said what they cut off."""
+
 PREFIXES_SHOWN = 20
 """Of what a rule cuts off, so many prefixes are listed; the number of addresses is of all."""
 
@@ -130,20 +133,23 @@ def requirement_json(requirement: Requirement, proof: Proof) -> dict[str, Any]:
         "verdict": proof.verdict.value,
         "why": requirement.why,
         "satisfiedBy": list(proof.satisfied_by),
-        "violations": [violation_json(violation) for violation in proof.violations],
+        "violations": [
+            violation_json(violation, with_cut_off=i < CUT_OFFS_SHOWN)
+            for i, violation in enumerate(proof.violations)
+        ],
         "undecidedBecause": list(proof.undecided_because),
     }
 
 
-def violation_json(violation: Violation) -> dict[str, Any]:
+def violation_json(violation: Violation, *, with_cut_off: bool) -> dict[str, Any]:
     """Spell one violation."""
     rule = violation.decided_by
     body: dict[str, Any] = {
         "decidedBy": {"name": rule.name, "priority": rule.priority},
         "witness": witness_json(violation.witness),
     }
-    if violation.cut_off:
-        edges = violation.cut_off.boundaries()
+    edges = violation.cut_off.boundaries() if violation.cut_off and with_cut_off else ()
+    if edges:
         prefixes = islice(prefixes_of(edges), PREFIXES_SHOWN)
         body["cutOff"] = {
             "addresses": sum(edges[1::2]) - sum(edges[::2]),

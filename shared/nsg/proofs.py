@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from shared.packets.space import bits
+from shared.packets.intervals import NOTHING
+from shared.packets.space import TooIntricateError, bits
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,8 +48,11 @@ class CutOff:
     deny: int
 
     def boundaries(self) -> Boundaries:
-        """Return the addresses."""
-        return self.chain.far_end_cut_off(self.flow, self.deny)
+        """Return the addresses; nothing where it cannot be told, or would take too long."""
+        try:
+            return self.chain.far_end_cut_off(self.flow, self.deny)
+        except TooIntricateError:
+            return NOTHING
 
 
 @dataclass(frozen=True, slots=True)
