@@ -156,6 +156,19 @@ class Prover:
 
     def _denied(self, flow: int) -> tuple[Violation, ...]:
         """Return each deny rule that decides packets of a flow, with one that is surely denied."""
+        try:
+            found = self._deniers(flow)
+        except TooIntricateError:
+            found = self._deniers_one_by_one(flow)
+            if not found:
+                raise
+        chain = self.chain
+        return tuple(
+            Violation(chain.rules[rule], chain.witness(found[rule]), CutOff(chain, flow, rule))
+            for rule in sorted(found)
+        )
+
+    def _deniers(self, flow: int) -> dict[int, Packet]:
         found: dict[int, Packet] = {}
         blamed: dict[int, Packet] = {}
         for first, doubts, packet in self.chain.deciders(flow, certain=True):
@@ -165,19 +178,19 @@ class Prover:
                 # Denied in any case; the rule named decides where VirtualNetwork is all private.
                 inside, outside = self.chain.cases_of(first, doubts)
                 likely, _ = inside if self.chain.is_private(packet) else outside
-                blamed.setdefault(likely, packet)
+                blamed.setdefault(lone_bit(likely), packet)
             else:
-                found.setdefault(first, packet)
-        found = blamed | found
-        chain = self.chain
-        return tuple(
-            Violation(
-                chain.rules[lone_bit(rule)],
-                chain.witness(found[rule]),
-                CutOff(chain, flow, lone_bit(rule)),
-            )
-            for rule in sorted(found)
+                found.setdefault(lone_bit(first), packet)
+        return blamed | found
+
+    def _deniers_one_by_one(self, flow: int) -> dict[int, Packet]:
+        """Look at one deny rule after the other: slower, but each ends at its first packet."""
+        chain, denies = self.chain, ((1 << len(self.chain.rules)) - 1) & ~self.chain.allows
+        pairs = (
+            (rule, chain.find_shared((rule, flow), (1 << rule) - 1, certain=True))
+            for rule in bits(chain.meeting(flow, denies))
         )
+        return {rule: packet for rule, packet in pairs if packet is not None}
 
     # -- deny rows --------------------------------------------------------------------------------
 
@@ -200,8 +213,11 @@ class Prover:
         if reasons:
             return undecided(reasons)
         deciders = 0
-        for first, doubts, _ in chain.deciders(flow, certain=False):
-            deciders |= first | doubts
+        try:
+            for first, doubts, _ in chain.deciders(flow, certain=False):
+                deciders |= first | doubts
+        except TooIntricateError:
+            deciders = chain.meeting(flow, (1 << len(chain.rules)) - 1)
         return Proof(ProofVerdict.SATISFIED, self._names(deciders & ~chain.allows))
 
     def _leak_in(self, flow: int, rule: int) -> Packet | None:

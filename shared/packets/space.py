@@ -18,8 +18,8 @@ Tables = tuple[list[int], ...]
 """For each axis and atom, the bit set of the boxes that count as holding it."""
 
 
-STEPS = 500_000
-"""After so many choices of a coordinate a question is given up: about a second."""
+STEPS = 1_000_000
+"""After so many choices of a coordinate a question is given up: a second or two."""
 
 
 class TooIntricateError(Exception):

@@ -17,7 +17,7 @@ BAD = {**rule("bad", 100), "properties": {"priority": 5000}}
 def verify(service, rules, intent=EAST_US, status=200, query=None, **more):
     body = {"intent": intent, "securityRules": rules, **more}
     answer = service.post("/api/verify", json=body, params=query or {}, timeout=60)
-    assert answer.status_code == status, answer.text
+    assert answer.status_code == status, answer.text[:300]
     return answer.json()
 
 
@@ -124,6 +124,32 @@ def test_rules_are_a_list(service, rules) -> None:
 
 
 def test_rules_too_intricate_to_decide_are_refused_in_time(service) -> None:
+    chance = random.Random(2)
+
+    def ports() -> list[str]:
+        return [str(p) for p in range(0, 400, 2) if chance.random() < 0.8] + ["400-65535"]
+
+    def hosts(network: str) -> list[str]:
+        return [f"{network}.{i}" for i in range(256) if chance.random() < 0.5][:90]
+
+    rules = []
+    for i in range(40):
+        fields = {
+            "sourceAddressPrefix": "",
+            "sourceAddressPrefixes": hosts("10.0.2"),
+            "destinationAddressPrefix": "",
+            "destinationAddressPrefixes": hosts("10.0.1"),
+            "sourcePortRange": "",
+            "sourcePortRanges": ports(),
+            "destinationPortRange": "",
+            "destinationPortRanges": ports(),
+        }
+        rules.append(rule(f"r{i}", 100 + i, "Inbound", protocol="Tcp", **fields))
+    problem = verify(service, rules, status=422)
+    assert problem["type"].endswith(":too-intricate")
+
+
+def test_many_overlapping_port_ranges_are_decided(service) -> None:
     chance = random.Random(1)
 
     def ports() -> str:
@@ -136,15 +162,12 @@ def test_rules_too_intricate_to_decide_are_refused_in_time(service) -> None:
             100 + i,
             "Inbound",
             access=chance.choice(["Allow", "Deny"]),
-            protocol=chance.choice(["Tcp", "*"]),
-            destinationAddressPrefix=f"10.0.1.{chance.randrange(64) * 4}/30",
             sourcePortRange=ports(),
             destinationPortRange=ports(),
         )
-        for i in range(700)
+        for i in range(300)
     ]
-    problem = verify(service, rules, status=422)
-    assert problem["type"].endswith(":too-intricate")
+    assert verify(service, rules)["verdict"] == "noncompliant"
 
 
 def test_a_wrong_type_in_a_rule_is_its_error(service) -> None:
