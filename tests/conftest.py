@@ -21,7 +21,7 @@ from local.server import listen
 ROOT = Path(__file__).resolve().parent.parent
 
 settings.register_profile("daily", max_examples=100, deadline=None)
-settings.register_profile("deep", max_examples=5000, deadline=None)
+settings.register_profile("deep", max_examples=2000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "daily"))
 
 
