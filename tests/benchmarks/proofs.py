@@ -20,7 +20,6 @@ from shared.nsg.locations import Cloud
 from shared.nsg.parsing import read_rules
 from shared.nsg.rules import Access
 from shared.nsg.service_tags import shipped_service_tags
-from shared.packets.intervals import holds  # noqa: F401 - the engine is loaded before it is timed
 from shared.planning.generation import generate
 from tests.benchmarks.rule_sets import rule_set
 from tests.benchmarks.table import Measurement
