@@ -117,8 +117,6 @@ SENTENCES = {
     "string_type": "Give a string.",
     "bool_type": "Give true or false.",
     "list_type": "Give a list.",
-    "model_type": "Give a JSON object.",
-    "model_attributes_type": "Give a JSON object.",
 }
 
 
@@ -127,6 +125,8 @@ def sentence(detail: ErrorDetails, model: type[BaseModel]) -> str:
     if detail["type"] == "extra_forbidden":
         fields = ", ".join(fields_at(model, detail["loc"][:-1]))
         return f"There is no such field; the fields here are {fields}."
+    if detail["type"] == "model_type":
+        return f"Give a JSON object with the fields {', '.join(fields_at(model, detail['loc']))}."
     if detail["type"] == "too_short":
         return "The list is empty: give at least one item."
     return SENTENCES.get(detail["type"], detail["msg"])

@@ -12,6 +12,8 @@ from shared.amlfs.intent import DeclaredException
 from shared.amlfs.prefixes import first_overlap, parse_address
 from shared.documents import Document, Item, items
 from shared.errors import FieldError
+from shared.nsg.extents import read_port_range
+from shared.nsg.limits import TAG
 from shared.nsg.rules import ANY, Direction, Flow, Protocol
 from shared.nsg.service_tags import shipped_service_tags
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
     from shared.nsg.service_tags import ServiceTags
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,58}[A-Za-z0-9_])?")
-TAG = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:\.[A-Za-z0-9]+)*")
-PORT_RANGE = re.compile(r"(?P<low>[0-9]{1,5})(?:-(?P<high>[0-9]{1,5}))?")
 
 
 def check_name(value: str) -> str:
@@ -56,11 +56,12 @@ def parse_protocol(value: object) -> Protocol:
 
 def parse_ports(value: object) -> str:
     """Read a port, a range of ports or `*`, as a rule spells it."""
-    found = PORT_RANGE.fullmatch(value) if isinstance(value, str) else None
-    if found:
-        low, high = int(found["low"]), int(found["high"] or found["low"])
-        if low <= high <= 65535:
-            return str(low) if low == high else f"{low}-{high}"
+    if type(value) is int:  # as real rule sets spell it
+        value = str(value)
+    found = read_port_range(value) if isinstance(value, str) else None
+    if found and value != "*":
+        low, end = found
+        return str(low) if low == end - 1 else f"{low}-{end - 1}"
     if value == "*":
         return "*"
     raise PydanticCustomError("ports", "Give a port such as '22', a range such as '80-90', or '*'.")

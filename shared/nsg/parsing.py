@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Network
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
@@ -22,6 +21,7 @@ from shared.nsg.limits import (
     LOWEST_PRIORITY,
     RULES_PER_NSG,
     TAG,
+    is_address,
 )
 from shared.nsg.rules import ANY, Access, Direction, Flow, Protocol, SecurityRule
 
@@ -257,14 +257,5 @@ def is_address_word(word: str) -> bool:
     if word == "*":
         return True
     if read_prefix(word) is not None:
-        return ":" not in word or is_ipv6(word)
+        return is_address(word)
     return TAG.fullmatch(word) is not None
-
-
-def is_ipv6(word: str) -> bool:
-    """Whether a word is an IPv6 address or CIDR."""
-    try:
-        IPv6Network(word, strict=False)
-    except ValueError:
-        return False
-    return True

@@ -63,6 +63,11 @@ ONE_ERROR = {
     ),
     "no file system": ({"fileSystemSubnet": ...}, "/fileSystemSubnet", "required"),
     "no clients": ({"clientSubnets": ...}, "/clientSubnets", "at least one subnet"),
+    "a subnet that is only its prefix": (
+        {"fileSystemSubnet": "10.0.1.0/24"},
+        "/fileSystemSubnet",
+        "object with the fields id, addressPrefixes",
+    ),
     "empty clients": ({"clientSubnets": []}, "/clientSubnets", "empty"),
     "empty prefixes": (
         {"fileSystemSubnet": subnet()},
@@ -294,7 +299,9 @@ def test_many_mistakes_are_found_quickly() -> None:
 
 @pytest.mark.parametrize("intent", [None, 5, "eastus", [], [EAST_US]])
 def test_an_intent_is_an_object(intent) -> None:
-    assert errors_of(intent) == {"": "Give a JSON object."}
+    errors = errors_of(intent)
+    assert list(errors) == [""]
+    assert errors[""].startswith("Give a JSON object with the fields location, fileSystemSubnet,")
 
 
 def test_an_intent_without_its_envelope_is_told_what_is_missing() -> None:
