@@ -172,7 +172,8 @@ def set_up(wanted: str | None) -> Path:
         stop(f"Python {version} makes no virtual environment (on Debian: install python3-venv).")
     say(f"Installing {REQUIREMENTS.name}; this takes about half a minute …")
     started = time.monotonic()
-    install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    # The lock names every package: nothing is left to resolve, and older pips stumble over extras.
+    install = ["-m", "pip", "install", "-qq", "--disable-pip-version-check", "--no-deps"]
     if call(python, *install, "--require-hashes", "--requirement", str(REQUIREMENTS)):
         stop("pip could not install the requirements; its message above says why.")
     stamp.write_text(state)
