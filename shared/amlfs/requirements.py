@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from shared.amlfs.catalogue import CLIENTS, FILE_SYSTEM, OPTION
 from shared.amlfs.prefixes import without_overlaps
-from shared.nsg.rules import Access, Direction, Flow
+from shared.nsg.rules import Access, Direction, Flow, SecurityRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +45,12 @@ class Requirement:
     why: str
     missing_tag: str | None = None
 
+    def rule_at(self, priority: int) -> SecurityRule:
+        """Return the managed rule that serves it, at this priority."""
+        return SecurityRule(
+            self.name, priority, self.direction, self.access, self.flow, self.why
+        )
+
 
 def requirements(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> list[Requirement]:
     """Return every row of the article in its order, then what the intent's options add."""
@@ -74,6 +80,12 @@ def exception_requirements(intent: Intent, catalogue: Catalogue) -> list[Require
         )
         for exception in intent.exceptions
     ]
+
+
+def wanted_rules(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> list[Requirement]:
+    """Return everything that a managed rule can serve: requirements, then declared exceptions."""
+    rows = (r for r in requirements(intent, catalogue, tags) if r.missing_tag is None)
+    return [*rows, *exception_requirements(intent, catalogue)]
 
 
 def require(

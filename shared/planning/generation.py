@@ -7,16 +7,20 @@ from typing import TYPE_CHECKING
 
 from shared.amlfs.advice import Notice, advise
 from shared.amlfs.catalogue import load_catalogue
-from shared.amlfs.requirements import Requirement, exception_requirements, requirements
+from shared.amlfs.requirements import wanted_rules
 from shared.errors import FieldError, InvalidInput
-from shared.nsg.limits import LOWEST_PRIORITY, breaches
-from shared.nsg.rules import Access, Direction, SecurityRule
+from shared.nsg.limits import HIGHEST_PRIORITY, breaches
+from shared.nsg.rules import Access, Direction
 from shared.nsg.service_tags import shipped_service_tags
+from shared.planning.placement import DenySeat, place
+from shared.planning.seats import bare_seats
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from shared.amlfs.intent import Intent
+    from shared.amlfs.requirements import Requirement
+    from shared.nsg.rules import SecurityRule
     from shared.nsg.service_tags import ServiceTags
 
 
@@ -45,12 +49,8 @@ def generate(intent: Intent, revision: str, tags: ServiceTags | None = None) -> 
     """
     tags = tags or shipped_service_tags(intent.location.cloud)
     catalogue = load_catalogue(revision)
-    wanted = [
-        *requirements(intent, catalogue, tags),
-        *exception_requirements(intent, catalogue),
-    ]
-    servable = [requirement for requirement in wanted if requirement.missing_tag is None]
-    rules = [rule for direction in Direction for rule in numbered(servable, direction)]
+    wanted = wanted_rules(intent, catalogue, tags)
+    rules = [rule for direction in Direction for rule in numbered(wanted, direction)]
     broken = breaches(rules)
     if broken:
         raise InvalidInput(
@@ -69,47 +69,19 @@ def generate(intent: Intent, revision: str, tags: ServiceTags | None = None) -> 
 
 
 def numbered(wanted: Sequence[Requirement], direction: Direction) -> list[SecurityRule]:
-    """Give every requirement of one direction its priority, and sort by it."""
-    own = [requirement for requirement in wanted if requirement.direction is direction]
-    free = free_priorities(own)
-    rules = [
-        SecurityRule(
-            name=requirement.name,
-            priority=requirement.priority or next_free(free, direction),
-            direction=direction,
-            access=requirement.access,
-            flow=requirement.flow,
-            description=requirement.why,
-        )
-        for requirement in own
-    ]
-    return sorted(rules, key=lambda rule: rule.priority)
+    """Give every requirement of one direction its priority, and sort by it.
 
-
-def free_priorities(wanted: Sequence[Requirement]) -> Iterator[int]:
-    """Yield the numbers that no row takes: after the allow rows, then before them, nearest first.
-
-    All of them precede the first deny row, which would overrule what stands behind it.
+    What the article lacks stands behind its allow rows and before its deny rows, which move up where
+    there is too little room.
     """
-    taken = {requirement.priority for requirement in wanted if requirement.priority}
-    rows = [requirement for requirement in wanted if requirement.priority]
-    last_allow = max(r.priority or 0 for r in rows if r.access is Access.ALLOW)
-    first_deny = min(r.priority or 0 for r in rows if r.access is Access.DENY)
-    yield from (n for n in range(last_allow + 1, first_deny) if n not in taken)
-    yield from (n for n in range(last_allow, LOWEST_PRIORITY - 1, -1) if n not in taken)
-
-
-def next_free(free: Iterator[int], direction: Direction) -> int:
-    """Take the next free number; raises `InvalidInput` where none is left."""
-    number = next(free, None)
-    if number is None:
-        raise InvalidInput(
-            [
-                FieldError(
-                    "/intent/exceptions",
-                    f"No priority is left for so many {direction} rules before the article's deny"
-                    " row: merge exceptions, several prefixes or ports in one.",
-                )
-            ]
-        )
-    return number
+    own = [requirement for requirement in wanted if requirement.direction is direction]
+    allows = bare_seats(own)
+    names = frozenset(seat.name for seat in allows)
+    denies = [
+        DenySeat(row.name, row.priority or HIGHEST_PRIORITY, cuts=names)
+        for row in own
+        if row.access is Access.DENY
+    ]
+    priorities = place(allows, denies, taken=()).priorities
+    rules = [requirement.rule_at(priorities[requirement.name]) for requirement in own]
+    return sorted(rules, key=lambda rule: rule.priority)

@@ -188,10 +188,11 @@ def test_inbound_exceptions_fill_the_numbers_before_the_deny_row() -> None:
     assert sorted(added) == [*range(100, 110), *range(113, 120)]
 
 
-def test_more_exceptions_than_numbers_are_refused() -> None:
-    with pytest.raises(InvalidInput, match=r"/intent/exceptions: .*merge") as caught:
-        generated(with_fields(exceptions=[ssh_from(i) for i in range(18)]))
-    assert len(caught.value.errors) == 1
+def test_more_exceptions_than_numbers_move_the_deny_row_behind_them() -> None:
+    result = generated(with_fields(exceptions=[ssh_from(i) for i in range(30)]))
+    inbound = [row for row in table(result) if row[0] == "Inbound"]
+    assert [row[7] for row in inbound] == ["Allow"] * 33 + ["Deny"]
+    assert {row[1] for row in inbound if "Exception" not in row[2]} >= {110, 111, 112}
 
 
 def test_more_addresses_than_an_nsg_holds_are_refused() -> None:
