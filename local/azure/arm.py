@@ -19,6 +19,7 @@ from local.azure.errors import (
 )
 from local.azure.estate import groups_used, kind_of, unsettle
 from local.azure.file_systems import CREATING, new_system_data
+from local.azure.networks import SUBNETS
 from local.azure.operations import IN_PROGRESS, Caller, Operation, operation_name
 from local.azure.refusals import invalid_format
 from local.azure.resources import DELETING, SUCCEEDED, TOP_FIELDS, UPDATING, Child, Resource
@@ -193,7 +194,10 @@ class Arm:
         child = Child(old.name if old else target.child, content)
         child.guid = old.guid if old else child.guid
         child.top = {f: body[f] for f in TOP_FIELDS if f in body and not kind.has_etag}
-        resource.children.setdefault(target.child_kind, {})[target.child.lower()] = child
+        siblings = resource.children.setdefault(target.child_kind, {})
+        if target.child_kind == SUBNETS:
+            siblings.pop(target.child.lower(), None)  # written again, it stands last (recorded)
+        siblings[target.child.lower()] = child
         try:
             kind.check(resource, self.estate)
         except ArmError:

@@ -19,14 +19,18 @@ SUBNETS, PEERINGS = "subnets", "virtualNetworkPeerings"
 
 LINKS = ("networkSecurityGroup", "routeTable", "natGateway")
 POLICIES = ("privateEndpointNetworkPolicies", "privateLinkServiceNetworkPolicies")
-STAYING = ("ipConfigurations", "serviceAssociationLinks", *POLICIES)
-"""What a subnet keeps when a PUT leaves it out; recorded for all but the service links."""
+STAYING = ("ipConfigurations", "serviceAssociationLinks", *POLICIES, "defaultOutboundAccess")
+"""What a subnet keeps when a PUT leaves it out.
+
+Recorded, but for the service links; for the outbound access with an api-version older than it.
+"""
 
 DELEGATIONS_SINCE, POLICIES_SINCE = "2018-08-01", "2019-04-01"
 PRIVATE_ENDPOINTS_OPEN_SINCE = "2020-11-01"
 """The default of privateEndpointNetworkPolicies turned from Enabled to Disabled (recorded)."""
 
 PEERINGS_SINCE, VNET_POLICIES_SINCE = "2016-06-01", "2024-03-01"
+REMOTE_SPACE_SINCE = "2021-02-01"
 
 JOIN = "Microsoft.Network/virtualNetworks/subnets/join/action"
 DELEGATION_ACTIONS = {
@@ -170,11 +174,10 @@ class VirtualNetworks(Kind):
                 (references(other.content, "remoteVirtualNetwork") or "").lower() == resource.id.key
                 for other in remote.children.get(PEERINGS, {}).values()
             )
-            shown["properties"] |= {
-                "peeringState": "Connected" if back else "Initiated",
-                "remoteAddressSpace": space,
-                "remoteVirtualNetworkAddressSpace": space,
-            }
+            state = "Connected" if back else "Initiated"
+            shown["properties"] |= {"peeringState": state, "remoteAddressSpace": space}
+            if api >= REMOTE_SPACE_SINCE:
+                shown["properties"]["remoteVirtualNetworkAddressSpace"] = space
         return shown
 
 

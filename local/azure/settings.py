@@ -26,6 +26,7 @@ class Settings:
         retryScale: the delays of redelivery are multiplied by it.
         throttling: ARM's token buckets count.
         strictAuth: only tokens that the box has issued are taken.
+        checkReferences: a subnet cannot name an NSG or route table that is not there.
         pageSize: so many resources stand on a page of a list.
     """
 
@@ -41,6 +42,7 @@ class Settings:
     retryScale: float = 0.001  # noqa: N815
     throttling: bool = False
     strictAuth: bool = False  # noqa: N815
+    checkReferences: bool = False  # noqa: N815
     pageSize: int = 250  # noqa: N815
 
     def changed(self, values: object) -> Settings:
