@@ -1,15 +1,16 @@
 """What can go wrong, as one small tree; triggers translate it once, nobody catches it to drop it.
 
-`InvalidInput` is the caller's to mend, `Conflict` needs a decision by a person, `NotBuilt` is ours.
+`InvalidInput` and `Refused` are the caller's to mend, `NotFound` and `Conflict` need a decision by a
+person, `Transient` goes away by itself, `ArmRefused` does not, `NotBuilt` is ours.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,31 @@ class FieldError:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class ArmAnswer:
+    """What Azure Resource Manager (ARM) answered.
+
+    Attributes:
+        status: the HTTP status; None where no answer came.
+        code: ARM's word for it.
+        request_id: for Microsoft's support.
+    """
+
+    status: int | None
+    code: str | None
+    request_id: str | None
+
+
 class GuardError(Exception):
-    """Any failure that the service foresees."""
+    """Any failure that the service foresees.
+
+    Attributes:
+        arm: what ARM answered, where it came from there.
+    """
+
+    def __init__(self, message: str, arm: ArmAnswer | None = None) -> None:
+        super().__init__(message)
+        self.arm = arm
 
 
 class InvalidInput(GuardError):
@@ -43,3 +67,72 @@ class TooIntricate(GuardError):
 
 class NotBuilt(GuardError):
     """Something that the contract promises and this version does not do yet."""
+
+
+class Misconfigured(GuardError):
+    """A setting that cannot be used."""
+
+
+class Refused(GuardError):
+    """A write outside the scopes that the service may write to."""
+
+
+class NotFound(GuardError):
+    """Something that a request names and that is not there."""
+
+
+class Conflict(GuardError):
+    """A state that a person must decide about.
+
+    Attributes:
+        kind: what kind of conflict, for programs.
+        facts: what there is to know about it, for programs.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        message: str,
+        facts: Mapping[str, Any] | None = None,
+        arm: ArmAnswer | None = None,
+    ) -> None:
+        super().__init__(message, arm)
+        self.kind = kind
+        self.facts = dict(facts or {})
+
+
+class PreconditionFailed(GuardError):
+    """Something changed since it was read: read it again."""
+
+
+class Transient(GuardError):
+    """A failure that goes away by itself.
+
+    Attributes:
+        delay: seconds after which trying again makes sense; None where nobody says.
+        is_throttled: whether it is a limit of requests, rather than an outage.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        delay: float | None = None,
+        arm: ArmAnswer | None = None,
+        *,
+        is_throttled: bool = False,
+    ) -> None:
+        super().__init__(message, arm)
+        self.delay = delay
+        self.is_throttled = is_throttled
+
+
+class Busy(Transient):
+    """Another operation is under way on the same resource: wait, and read it again."""
+
+
+class OutcomeUnknown(Transient):
+    """A write whose answer never came: it may have been taken or not."""
+
+
+class ArmRefused(GuardError):
+    """ARM says no, and will say so again: missing rights, a policy, a body that it does not take."""

@@ -47,9 +47,7 @@ class Requirement:
 
     def rule_at(self, priority: int) -> SecurityRule:
         """Return the managed rule that serves it, at this priority."""
-        return SecurityRule(
-            self.name, priority, self.direction, self.access, self.flow, self.why
-        )
+        return SecurityRule(self.name, priority, self.direction, self.access, self.flow, self.why)
 
 
 def requirements(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> list[Requirement]:

@@ -30,7 +30,7 @@ from shared.nsg.locations import (
 from shared.nsg.service_tags import shipped_service_tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 GROUP_ID = r"/subscriptions/[0-9A-Za-z-]+/resourceGroups/[\w.()-]+/providers"
 NETWORK_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
@@ -260,6 +260,27 @@ class IntentStatement(Document):
         stated += [(f"/clientSubnets/{i}/id", s.id) for i, s in items(self.client_subnets)]
         return [(place, found) for place, found in stated if found]
 
+    def with_subnets(
+        self, prefixes: Mapping[str, Sequence[IPv4Network]], location: str | None = None
+    ) -> IntentStatement:
+        """Return the statement with what was looked up in ARM in the place of ids.
+
+        Args:
+            prefixes: of each subnet, by its id.
+            location: of the file system, where `fileSystemId` names one; its subnet's prefixes then
+                stand under `""`.
+        """
+        own = prefixes.get("") if self.file_system_id else None
+        file_system = by_prefixes(own) if own else found(self.file_system_subnet, prefixes)
+        return self.model_copy(
+            update={
+                "file_system_id": None,
+                "location": location or self.location,
+                "file_system_subnet": file_system,
+                "client_subnets": [found(s, prefixes) for s in self.client_subnets or ()],
+            }
+        )
+
     def resolve(self) -> Intent:
         """Return the intent with its defaults filled in; every subnet must be given by prefixes."""
         catalogue = load_catalogue(self.catalogue)
@@ -285,3 +306,15 @@ class IntentStatement(Document):
 
     def _location(self, spelling: str) -> Location:
         return find_location(spelling) or unknown_location(spelling, self.cloud)
+
+
+def by_prefixes(prefixes: Sequence[IPv4Network]) -> SubnetStatement:
+    """Return a subnet stated by its prefixes."""
+    return SubnetStatement.model_construct(address_prefixes=list(prefixes))
+
+
+def found(
+    subnet: SubnetStatement | None, prefixes: Mapping[str, Sequence[IPv4Network]]
+) -> SubnetStatement | None:
+    """Return a subnet by its prefixes, those that were found where it is stated by its id."""
+    return by_prefixes(prefixes[subnet.id]) if subnet and subnet.id else subnet

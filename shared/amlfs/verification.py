@@ -13,7 +13,7 @@ from shared.nsg.extents import ADDRESSES, HOST, Extents, read_prefix
 from shared.nsg.proofs import Proof, ProofVerdict, Prover
 from shared.nsg.rules import Access, Direction
 from shared.packets.axis import Bounds
-from shared.packets.intervals import complement, union
+from shared.packets.intervals import complement, difference, union
 from shared.packets.space import TooIntricateError
 
 if TYPE_CHECKING:
@@ -135,15 +135,15 @@ def extent_of(
     Args:
         intent: its file system and clients are in the virtual network.
         address_space: of the virtual network, where it is known.
-        peered: what else belongs to it; None where nobody knows, and it may be anything (a route
-            table can make it so).
+        peered: what may belong to it besides; None where nobody knows, and it may be anything (a
+            route table can make it so).
     """
     known = boundaries_of([*intent.file_system, *address_space])
     clients = boundaries_of(prefix for subnet in intent.clients for prefix in subnet)
     sure = union((known, clients, (HOST, HOST + 1)))
     if peered is None:
         return Bounds(sure, complement(sure, ADDRESSES))
-    return Bounds(union((sure, boundaries_of(peered))))
+    return Bounds(sure, difference(boundaries_of(peered), sure, ADDRESSES))
 
 
 def boundaries_of(networks: Iterable[IPv4Network]) -> Boundaries:

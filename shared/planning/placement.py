@@ -183,9 +183,7 @@ class Board:
         self.holders[slot] = seat
         return True
 
-    def find_place(
-        self, seat: AllowSeat, limit: int, asked: frozenset[int] = frozenset()
-    ) -> bool:
+    def find_place(self, seat: AllowSeat, limit: int, asked: frozenset[int] = frozenset()) -> bool:
         """Give a row the nearest valid place before a limit; one already taken if its holder moves.
 
         Args:

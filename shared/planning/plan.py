@@ -171,7 +171,9 @@ class Planner:
             own_rules |= planned.rules
             blocked += planned.blocked
         after: dict[int, StandingRule | None] = {id(rule): rule for rule in fixed}
-        after |= {id(self._own[name]): rule for name, rule in own_rules.items() if name in self._own}
+        after |= {
+            id(self._own[name]): rule for name, rule in own_rules.items() if name in self._own
+        }
         created = [r for name, r in own_rules.items() if r is not None and name not in self._own]
         rules = [rule for old in self._standing if (rule := after.get(id(old)))] + created
         changes = [*self._changes_of_standing(after, removed), *map(self._creation, created)]
@@ -213,4 +215,3 @@ class Planner:
     def _violations(self) -> dict[str, Sequence[Violation]]:
         """What is wrong with each row before the plan."""
         return {row.name: proof.violations for row, proof in self._before.requirements}
-

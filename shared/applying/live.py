@@ -1,0 +1,195 @@
+"""The live state that an intent speaks of, read from ARM with as few calls as can be.
+
+One read of the NSG and one of each virtual network concerned: a network's body holds its subnets,
+their associations, and its peerings.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import TYPE_CHECKING
+
+from shared.amlfs.advice import Notice, advise
+from shared.amlfs.catalogue import load_catalogue
+from shared.amlfs.verification import extent_of
+from shared.cloud.resources import parent_id, same_id
+from shared.errors import FieldError, InvalidInput, NotFound
+from shared.nsg.service_tags import shipped_service_tags
+from shared.planning.plan import ForeignRules, Question
+
+if TYPE_CHECKING:
+    from shared.amlfs.intent import Intent
+    from shared.amlfs.statement import IntentStatement
+    from shared.cloud.network import Network
+    from shared.cloud.resources import NetworkSecurityGroup, Subnet, VirtualNetwork
+    from shared.packets.axis import Bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """What was read.
+
+    Attributes:
+        statement: as the caller sent it.
+        intent: the statement with everything that it names by id looked up.
+        nsg: the NSG that it names; None where there is none (yet), or none was asked for.
+        network: the file system's virtual network, where its subnet is named by id.
+        subnet: the file system's subnet, likewise.
+        notices: what is worth knowing about the intent and what was found.
+    """
+
+    statement: IntentStatement
+    intent: Intent
+    nsg: NetworkSecurityGroup | None
+    network: VirtualNetwork | None
+    subnet: Subnet | None
+    notices: tuple[Notice, ...]
+
+    @property
+    def nsg_id(self) -> str:
+        """The id of the NSG, as ARM spells it where it exists."""
+        return self.nsg.id if self.nsg else self.statement.network_security_group_id or ""
+
+    @property
+    def is_associated(self) -> bool | None:
+        """Whether the NSG filters the subnet; None where no subnet is known by its id."""
+        return same_id(self.subnet.nsg_id, self.nsg_id) if self.subnet else None
+
+    @property
+    def other_users(self) -> tuple[str, ...]:
+        """Ids of the other subnets, and the network interfaces, that the NSG filters too.
+
+        Where the file system's subnet is not known by its id, a single subnet is taken to be it.
+        """
+        if self.nsg is None:
+            return ()
+        own = self.subnet.id if self.subnet else None
+        subnets = [one for one in self.nsg.subnets if not same_id(one, own)]
+        if own is None and len(subnets) == 1:
+            subnets = []
+        return (*subnets, *self.nsg.interfaces)
+
+    def question(self, foreign_rules: ForeignRules = ForeignRules.KEEP) -> Question:
+        """Return what a plan is asked."""
+        return Question(
+            self.intent,
+            load_catalogue(self.statement.catalogue),
+            shipped_service_tags(self.intent.location.cloud),
+            self.virtual_network,
+            foreign_rules,
+        )
+
+    @property
+    def virtual_network(self) -> Bounds:
+        """The bounds of `VirtualNetwork`: what is known of the file system's network."""
+        network, subnet = self.network, self.subnet
+        if network is None or subnet is None:
+            return extent_of(self.intent)
+        anything = subnet.has_routes or network.has_gateway
+        return extent_of(self.intent, network.space, None if anything else network.peered)
+
+
+async def read_live(
+    statement: IntentStatement, network: Network | None, *, with_nsg: bool = True
+) -> Live:
+    """Read what a statement names.
+
+    Args:
+        statement: without contradictions.
+        network: how ARM is read; may be None where the statement names nothing by id.
+        with_nsg: whether the NSG is read too.
+
+    Raises:
+        NotFound: a subnet, network or file system is not there.
+        InvalidInput: what was found cannot be a file system's network.
+    """
+    file_system_id = statement.file_system_id
+    own_id = statement.file_system_subnet.id if statement.file_system_subnet else None
+    location = None
+    if file_system_id and network:
+        document = await network.file_system(file_system_id)
+        location = str(document.get("location", ""))
+        own_id = str((document.get("properties") or {}).get("filesystemSubnet", ""))
+    client_ids = [s.id for s in statement.client_subnets or () if s.id]
+    subnet_ids = [*([own_id] if own_id else []), *client_ids]
+    nsg_id = statement.network_security_group_id if with_nsg else None
+    nsg, networks = await read_together(network, nsg_id, subnet_ids)
+    subnets = {one: find_subnet(one, networks) for one in subnet_ids}
+    prefixes = {one: ipv4_of(subnet) for one, subnet in subnets.items()}
+    own = subnets[own_id] if own_id else None
+    if own_id and file_system_id:
+        prefixes[""] = prefixes[own_id]
+    resolved = statement.with_subnets(prefixes, location)
+    check(statement, resolved, own)
+    intent = resolved.resolve()
+    tags = shipped_service_tags(intent.location.cloud)
+    return Live(
+        statement=statement,
+        intent=intent,
+        nsg=nsg,
+        network=networks.get(parent_id(own_id).lower()) if own_id else None,
+        subnet=own,
+        notices=tuple(advise(intent, load_catalogue(statement.catalogue), tags)),
+    )
+
+
+async def read_together(
+    network: Network | None, nsg_id: str | None, subnet_ids: list[str]
+) -> tuple[NetworkSecurityGroup | None, dict[str, VirtualNetwork]]:
+    """Read the NSG and the subnets' networks, all at once and each of them once."""
+    if network is None:
+        return None, {}
+    network_ids = list(dict.fromkeys(parent_id(one).lower() for one in subnet_ids))
+    spelled = {parent_id(one).lower(): parent_id(one) for one in subnet_ids}
+    reads = asyncio.gather(*(network.virtual_network(spelled[one]) for one in network_ids))
+    nsg, found = await asyncio.gather(read_nsg(network, nsg_id), reads)
+    return nsg, dict(zip(network_ids, found, strict=True))
+
+
+async def read_nsg(network: Network, nsg_id: str | None) -> NetworkSecurityGroup | None:
+    """Read the NSG, if there is one to read."""
+    return await network.nsg(nsg_id) if nsg_id else None
+
+
+def find_subnet(subnet_id: str, networks: dict[str, VirtualNetwork]) -> Subnet:
+    """Return a subnet from its network's body; raises `NotFound`."""
+    subnet = networks[parent_id(subnet_id).lower()].subnet(subnet_id)
+    if subnet is None:
+        raise NotFound(f"There is no subnet {subnet_id}.")
+    return subnet
+
+
+def ipv4_of(subnet: Subnet) -> list[IPv4Network]:
+    """Return a subnet's prefixes that AMLFS can use; it is IPv4 only."""
+    return [prefix for prefix in subnet.prefixes if isinstance(prefix, IPv4Network)]
+
+
+def check(statement: IntentStatement, resolved: IntentStatement, own: Subnet | None) -> None:
+    """Raise `InvalidInput` for what was found and cannot be."""
+    errors = [
+        FieldError(stated_at(error.pointer, statement), error.message)
+        for error in resolved.contradictions("/intent")
+    ]
+    if own is not None and any(prefix.version == 6 for prefix in own.prefixes):
+        errors.append(
+            FieldError(
+                stated_at("/intent/fileSystemSubnet/addressPrefixes", statement),
+                f"{own.id} has IPv6 prefixes: AMLFS is IPv4 only.",
+            )
+        )
+    if errors:
+        raise InvalidInput(errors)
+
+
+def stated_at(pointer: str, statement: IntentStatement) -> str:
+    """Return where a caller stated what a pointer into the resolved statement speaks of."""
+    ids = {f"/intent{place.removesuffix('/id')}": f"/intent{place}" for place, _ in statement.ids()}
+    if statement.file_system_id and pointer.startswith(
+        ("/intent/fileSystemSubnet", "/intent/location")
+    ):
+        return "/intent/fileSystemId"
+    return next(
+        (stated for place, stated in ids.items() if pointer.startswith(f"{place}/")), pointer
+    )

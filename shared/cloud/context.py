@@ -1,0 +1,58 @@
+"""What goes along with a request through every call: its deadline and its correlation id."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING
+
+from shared.errors import Transient
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_deadline: ContextVar[float] = ContextVar("deadline")
+_correlation: ContextVar[str] = ContextVar("correlation")
+
+
+@asynccontextmanager
+async def invocation(seconds: float, correlation_id: str | None = None) -> AsyncIterator[None]:
+    """Bound what is inside to a time, and give it a correlation id.
+
+    Raises:
+        Transient: the time is over. Every write is one call that is taken whole or not at all, so
+            what was asked for is done or not done; asking again finds out and goes on.
+    """
+    correlated = _correlation.set(correlation_id or str(uuid.uuid4()))
+    bounded = _deadline.set(time.monotonic() + seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise Transient(
+            f"Azure did not get it done within {seconds:g} seconds. Ask again: what was taken"
+            " meanwhile is not done twice."
+        ) from None
+    finally:
+        _deadline.reset(bounded)
+        _correlation.reset(correlated)
+
+
+def seconds_left() -> float:
+    """Return the time that the invocation has left; without one, for ever."""
+    return _deadline.get(float("inf")) - time.monotonic()
+
+
+def correlation_id() -> str:
+    """Return the id that ties a request to its calls, events and outcomes."""
+    return _correlation.get("") or str(uuid.uuid4())
+
+
+async def pause(seconds: float, reason: Transient) -> None:
+    """Wait, if there is time; else raise the reason for waiting."""
+    if seconds >= seconds_left():
+        raise reason
+    await asyncio.sleep(seconds)

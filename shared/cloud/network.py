@@ -1,0 +1,148 @@
+"""ARM's network resources over the SDK: read, and replaced with a guard on what was read.
+
+Documents pass as ARM sent them: the SDK's models are not used, so that unknown fields survive.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from azure.core.exceptions import AzureError
+from azure.core.rest import HttpRequest
+from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
+
+from shared.cloud.clients import POLL_SECONDS, clients
+from shared.cloud.failures import translate
+from shared.cloud.resources import (
+    NetworkSecurityGroup,
+    VirtualNetwork,
+    parse_id,
+    read_network,
+    read_nsg,
+    read_subnet,
+)
+from shared.errors import ArmAnswer, ArmRefused, NotFound
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from azure.mgmt.network.aio import NetworkManagementClient
+
+    from shared.cloud.resources import Document, ResourceId, Subnet
+    from shared.settings import Settings
+
+LUSTRE_API = "2024-03-01"
+"""The api-version of Microsoft.StorageCache/amlFilesystems."""
+
+
+class FirstAnswer(AsyncARMPolling):
+    """Polls as the SDK does, and keeps the body that the PUT itself was answered with."""
+
+    body: Document
+
+    def initialize(self, client: Any, initial_response: Any, deserialization_callback: Any) -> None:
+        """Begin to poll."""
+        self.body = initial_response.http_response.json()
+        super().initialize(client, initial_response, deserialization_callback)
+
+
+class Network:
+    """Network resources, by their ids."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Use the running event loop's clients."""
+        self._clients = clients(settings)
+
+    def _of(self, where: ResourceId) -> NetworkManagementClient:
+        return self._clients.of(where.subscription)
+
+    async def nsg(self, nsg_id: str) -> NetworkSecurityGroup | None:
+        """Read an NSG; None where there is none."""
+        where = parse_id(nsg_id)
+        try:
+            with translated(f"Reading the network security group {where}"):
+                document: Any = await self._of(where).network_security_groups.get(
+                    where.group, where.name, cls=raw
+                )
+        except NotFound:
+            return None
+        return read_nsg(document)
+
+    async def virtual_network(self, network_id: str) -> VirtualNetwork:
+        """Read a virtual network with its subnets; raises `NotFound`."""
+        where = parse_id(network_id)
+        with translated(f"Reading the virtual network {where}"):
+            document: Any = await self._of(where).virtual_networks.get(
+                where.group, where.name, cls=raw
+            )
+        return read_network(document)
+
+    async def file_system(self, file_system_id: str) -> Document:
+        """Read an AMLFS file system; raises `NotFound`."""
+        where = parse_id(file_system_id)
+        request = HttpRequest("GET", file_system_id, params={"api-version": LUSTRE_API})
+        with translated(f"Reading the file system {where}"):
+            response = await self._of(where).send_request(request)
+            response.raise_for_status()
+        document: Document = response.json()
+        return document
+
+    async def put_nsg(self, nsg_id: str, body: Any, etag: str | None) -> NetworkSecurityGroup:
+        """Replace an NSG that is as it was read, or create one that is not there.
+
+        Args:
+            nsg_id: of the NSG.
+            body: all of it.
+            etag: of the state that the body was made from; None where there was none.
+
+        Returns:
+            What the PUT itself was answered with, once it has been carried out.
+
+        Raises:
+            PreconditionFailed: it was changed, or made, meanwhile.
+            OutcomeUnknown: the connection broke.
+            Busy: another operation is under way, or has superseded this one.
+        """
+        where = parse_id(nsg_id)
+        guard = {"If-Match": etag} if etag else {"If-None-Match": "*"}
+        polling = FirstAnswer(POLL_SECONDS)
+        with translated(f"Writing the network security group {where}"):
+            poller = await self._of(where).network_security_groups.begin_create_or_update(
+                where.group, where.name, body, headers=guard, polling=polling, cls=raw
+            )
+            await poller.result()
+        return read_nsg(polling.body)
+
+    async def put_subnet(self, subnet: Subnet, body: Any) -> Subnet:
+        """Replace a subnet that is as it was read; raises as `put_nsg`."""
+        where = parse_id(subnet.id)
+        polling = FirstAnswer(POLL_SECONDS)
+        with translated(f"Writing the subnet {where}"):
+            poller = await self._of(where).subnets.begin_create_or_update(
+                where.group,
+                where.name,
+                where.child,
+                body,
+                headers={"If-Match": subnet.etag},
+                polling=polling,
+                cls=raw,
+            )
+            await poller.result()
+        return read_subnet(polling.body)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """Turn what the SDK raises into the service's own errors."""
+    try:
+        yield
+    except AzureError as error:
+        raise translate(error, what) from error
+    except ValueError as error:  # a body that is no JSON
+        raise ArmRefused(f"{what}: {error}", ArmAnswer(None, None, None)) from error
+
+
+def raw(response: Any, _: Any, __: Any) -> Any:
+    """Return a body as ARM sent it; the SDK's hook for what a call returns."""
+    return response.http_response.json()

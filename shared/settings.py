@@ -1,0 +1,100 @@
+"""The service's settings, read from the environment.
+
+`docs/api.md` says what each means for an operator.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from shared.errors import Misconfigured
+from shared.nsg.locations import Cloud
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ARM_ENDPOINTS = {
+    Cloud.PUBLIC: "https://management.azure.com",
+    Cloud.GOVERNMENT: "https://management.usgovcloudapi.net",
+    Cloud.CHINA: "https://management.chinacloudapi.cn",
+}
+"""Source: "Azure Government developer guide" and "Azure China developer guide", Microsoft Learn."""
+
+SIGN_IN_HOSTS = {
+    Cloud.PUBLIC: "login.microsoftonline.com",
+    Cloud.GOVERNMENT: "login.microsoftonline.us",
+    Cloud.CHINA: "login.chinacloudapi.cn",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator sets.
+
+    Attributes:
+        allowed_scopes: ARM scopes that the service may write to, in lower case.
+        cloud: the cloud that it runs in.
+        arm_endpoint: where ARM is.
+        store: where guards and operations are kept: `table`, or `sqlite:PATH`.
+        request_seconds: the time for one HTTP request.
+    """
+
+    allowed_scopes: tuple[str, ...]
+    cloud: Cloud
+    arm_endpoint: str
+    store: str
+    request_seconds: float
+
+    @property
+    def arm_scope(self) -> str:
+        """What a token for ARM is asked for."""
+        return f"{ARM_ENDPOINTS[self.cloud]}/.default"
+
+    def may_write(self, resource_id: str) -> bool:
+        """Whether a resource lies in one of the allowed scopes; `/` allows everything."""
+        wanted = resource_id.lower()
+        return any(
+            wanted == scope or wanted.startswith(f"{scope.rstrip('/')}/")
+            for scope in self.allowed_scopes
+        )
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; raises `Misconfigured` naming the setting and what to do."""
+    get = (os.environ if environment is None else environment).get
+    scopes = [s.strip().lower() for s in (get("AMLFS_ALLOWED_SCOPES") or "").split(";")]
+    for scope in filter(None, scopes):
+        if not scope.startswith("/"):
+            raise Misconfigured(
+                f"AMLFS_ALLOWED_SCOPES: {scope!r} is no ARM scope; give ids such as"
+                " /subscriptions/…/resourceGroups/…, separated by ';'."
+            )
+    cloud = get("AMLFS_CLOUD") or Cloud.PUBLIC.value
+    if cloud not in set(Cloud):
+        raise Misconfigured(f"AMLFS_CLOUD: {cloud!r} is none of {', '.join(Cloud)}.")
+    endpoint = (get("AMLFS_ARM_ENDPOINT") or ARM_ENDPOINTS[Cloud(cloud)]).rstrip("/")
+    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
+        raise Misconfigured(f"AMLFS_ARM_ENDPOINT: {endpoint!r} is no http or https address.")
+    return Settings(
+        allowed_scopes=tuple(filter(None, scopes)),
+        cloud=Cloud(cloud),
+        arm_endpoint=endpoint,
+        store=get("AMLFS_STORE") or "sqlite::memory:",
+        request_seconds=read_number(get("AMLFS_REQUEST_SECONDS"), "AMLFS_REQUEST_SECONDS", 90),
+    )
+
+
+def read_number(text: str | None, name: str, default: float) -> float:
+    """Read a positive number of seconds; raises `Misconfigured`."""
+    if not text:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0
+    if not 0 < number < float("inf"):
+        raise Misconfigured(f"{name}: {text!r} is no positive number.")
+    return number
