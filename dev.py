@@ -41,11 +41,9 @@ def main() -> int:
     run_parser = commands.add_parser("run", help="the service, on this machine")
     run_parser.add_argument("--port", type=int, default=7071, help="HTTP (default 7071)")
     run_parser.add_argument(
-        "--arm-port", type=int, default=7072, help="the embedded Azure (not built yet)"
+        "--arm-port", type=int, default=7072, help="the embedded Azure (default 7072)"
     )
-    run_parser.add_argument(
-        "--no-estate", action="store_true", help="start with an empty Azure (not built yet)"
-    )
+    run_parser.add_argument("--no-estate", action="store_true", help="start with an empty Azure")
     run_parser.add_argument("--watch", action="store_true", help="reload when a file changes")
     run_parser.add_argument("--function-key", help="ask callers for this key, as Azure does")
 
@@ -86,13 +84,13 @@ def main() -> int:
 
 def run(python: Path, options: argparse.Namespace) -> int:
     """Start the service under the local Functions host."""
-    arguments = ["-m", "local", "--port", str(options.port)]
+    arguments = ["-m", "local", "--port", str(options.port), "--arm-port", str(options.arm_port)]
     if options.watch:
         arguments.append("--watch")
     if options.function_key:
         arguments += ["--function-key", options.function_key]
-    if options.no_estate or options.arm_port != 7072:
-        say("There is no embedded Azure yet: --no-estate and --arm-port have no effect.")
+    if options.no_estate:
+        arguments.append("--no-estate")
     return become(python, *arguments)
 
 

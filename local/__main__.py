@@ -8,7 +8,7 @@ import sys
 import watchfiles
 
 from local.host import ROOT
-from local.server import listen, say, serve
+from local.server import Options, listen, say, serve
 
 WATCHED = ("function_app.py", "host.json", "shared", "local")
 
@@ -17,19 +17,22 @@ def main() -> int:
     """Read the command line and serve until interrupted."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=7071)
+    parser.add_argument("--arm-port", type=int, default=7072)
+    parser.add_argument("--no-estate", action="store_true")
     parser.add_argument("--watch", action="store_true", help="reload when a file changes")
     parser.add_argument("--function-key", help="ask callers for this key")
-    options = parser.parse_args()
-    if options.watch:
+    given = parser.parse_args()
+    options = Options(given.port, given.arm_port, not given.no_estate, given.function_key)
+    if given.watch:
         listen(options.port).close()  # a taken port ends us here, before the first reload
         watchfiles.run_process(
             *(ROOT / name for name in WATCHED),
             target=serve,
-            args=(options.port, options.function_key),
+            args=(options,),
             callback=lambda changes: say(f"Reloading: {min(path for _, path in changes)}"),
         )
     else:
-        serve(options.port, options.function_key)
+        serve(options)
     say("Stopped.")
     return 0
 

@@ -56,9 +56,14 @@ class LocalFunction:
         """Return its route behind the app's prefix; the name where it declares none."""
         return compile_route(f"{prefix}/{self.trigger.get('route') or self.name}".strip("/"))
 
-    async def invoke(self, value: Any) -> Any:
+    def outputs(self, kind: str) -> dict[str, dict[str, Any]]:
+        """Return its output bindings of a type, by the names of their arguments."""
+        found = (b for b in self.bindings if b["type"].lower() == kind and b["name"] != "$return")
+        return {binding["name"]: binding for binding in found}
+
+    async def invoke(self, value: Any, **outputs: Any) -> Any:
         """Call it with its trigger's value: a coroutine as one, anything else in a thread."""
-        arguments = {self.trigger["name"]: value}
+        arguments = {self.trigger["name"]: value, **outputs}
         if inspect.iscoroutinefunction(self.call):
             return await self.call(**arguments)
         return await run_in_threadpool(self.call, **arguments)

@@ -8,11 +8,14 @@ functions receive and return pass through the converters of the `azure-functions
 
 from __future__ import annotations
 
+import functools
 import hmac
 import json
 import logging
+import sys
 import time
 import uuid
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +27,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Endpoint
 
 from local.functions import LocalFunction, load_functions
+from local.queues import Message, Queues
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 
     from starlette.requests import Request
 
@@ -60,6 +64,7 @@ class FunctionsHost:
         self.functions = functions
         self.route_prefix = route_prefix
         self.function_key = function_key
+        self.queues = Queues()
         self.routes: list[tuple[Route, LocalFunction]] = sorted(
             ((f.route(route_prefix), f) for f in functions if f.is_http),
             key=lambda entry: entry[0].specificity,
@@ -70,9 +75,23 @@ class FunctionsHost:
         return Starlette(
             routes=[
                 Endpoint("/admin/functions", self.list_functions, methods=["GET"]),
+                Endpoint("/admin/functions/{name}", self.run_by_hand, methods=["POST"]),
                 Endpoint("/{path:path}", self.serve, methods=EVERY_METHOD),
-            ]
+            ],
+            lifespan=self.lifespan,
         )
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Serve the queues while HTTP is served; close what the app has opened at the end."""
+        for function in self.functions:
+            if function.trigger["type"] == "queueTrigger":
+                handle = functools.partial(self.run_message, function)
+                self.queues.serve(function.trigger["queueName"], handle)
+        yield
+        await self.queues.stop()
+        for close in closers():
+            await close()
 
     async def serve(self, request: Request) -> Response:
         """Find the function of a request, call it and log the call."""
@@ -96,8 +115,10 @@ class FunctionsHost:
             body = await read_body(request)
             if body is None:
                 return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-            returned = await function.invoke(http_request(request, parameters, body))
+            outputs = {name: Output() for name in function.outputs("queue")}
+            returned = await function.invoke(http_request(request, parameters, body), **outputs)
             response = http_response(returned)
+            self.send(function, outputs)
             outcome = "Succeeded"
         except Exception:
             log.exception("%s failed", function.name)
@@ -111,6 +132,36 @@ class FunctionsHost:
                 1000 * (time.perf_counter() - started),
             )
         return response
+
+    def send(self, function: LocalFunction, outputs: dict[str, Output]) -> None:
+        """Put what a function has set into its queues, once it has returned."""
+        for name, binding in function.outputs("queue").items():
+            for body in outputs[name].messages():
+                self.queues.put(binding["queueName"], body)
+
+    async def run_message(self, function: LocalFunction, message: Message) -> None:
+        """Call a function with a message of its queue; raises what the function raises."""
+        metadata = {
+            "Id": Datum(message.id, "string"),
+            "DequeueCount": Datum(message.dequeue_count, "int"),
+        }
+        decoded = converter("queueTrigger").decode(
+            Datum(message.body, "string"), trigger_metadata=metadata
+        )
+        await function.invoke(decoded)
+
+    async def run_by_hand(self, request: Request) -> Response:
+        """Answer `POST /admin/functions/{name}` with `{"input": …}`: run a function once."""
+        if not self.has_key(request):
+            return Response(status_code=HTTPStatus.UNAUTHORIZED)
+        name = str(request.path_params["name"])
+        function = next((f for f in self.functions if f.name == name and not f.is_http), None)
+        if function is None:
+            return Response(status_code=HTTPStatus.NOT_FOUND)
+        body = json.loads(await request.body() or b"{}")
+        given = str(body.get("input", "")) if isinstance(body, dict) else ""
+        await self.run_message(function, Message(given))
+        return Response(status_code=HTTPStatus.ACCEPTED)
 
     def has_key(self, request: Request) -> bool:
         """Whether the caller brought the function key, in a header or as `?code=`."""
@@ -148,6 +199,34 @@ class FunctionsHost:
         for function in self.functions:
             if not function.is_http:
                 yield f"{function.name}: {function.trigger['type']}"
+
+
+class Output:
+    """What a function sets an output binding to; the type that `func.Out` stands for."""
+
+    def __init__(self) -> None:
+        self._value: Any = None
+
+    def set(self, value: Any) -> None:
+        """Take a message, or a list of messages."""
+        self._value = value
+
+    def get(self) -> Any:
+        """Return what was set."""
+        return self._value
+
+    def messages(self) -> list[str]:
+        """Return the messages to send."""
+        if self._value is None:
+            return []
+        several = self._value if isinstance(self._value, list) else [self._value]
+        return [str(one) for one in several]
+
+
+def closers() -> list[Callable[[], Awaitable[None]]]:
+    """Return what the app has opened and Azure's host closes by ending the process."""
+    module = sys.modules.get("shared.cloud.clients")
+    return [module.close_clients] if module is not None else []
 
 
 def load_host(function_key: str | None = None) -> FunctionsHost:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from shared.applying.live import read_live
 from shared.applying.planned import plan_live
-from shared.cloud.context import pause
+from shared.context import pause
 from shared.errors import Busy, Conflict, PreconditionFailed, Refused, Transient
 from shared.planning.documents import read_documents
 from shared.planning.plan import ForeignRules

@@ -71,13 +71,17 @@ class Live:
             subnets = []
         return (*subnets, *self.nsg.interfaces)
 
-    def question(self, foreign_rules: ForeignRules = ForeignRules.KEEP) -> Question:
-        """Return what a plan is asked."""
+    def question(
+        self,
+        foreign_rules: ForeignRules = ForeignRules.KEEP,
+        virtual_network: Bounds | None = None,
+    ) -> Question:
+        """Return what a plan or a proof is asked."""
         return Question(
             self.intent,
             load_catalogue(self.statement.catalogue),
             shipped_service_tags(self.intent.location.cloud),
-            self.virtual_network,
+            virtual_network or self.virtual_network,
             foreign_rules,
         )
 

@@ -17,8 +17,8 @@ from azure.core.pipeline.policies import AsyncRetryPolicy, SansIOHTTPPolicy
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.mgmt.network.aio import NetworkManagementClient
 
-from shared.cloud.context import correlation_id, seconds_left
 from shared.cloud.credentials import make_credential
+from shared.context import correlation_id, seconds_left
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineRequest

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-
-import azure.functions as func
+from typing import TYPE_CHECKING
 
 from shared.amlfs.catalogue import load_catalogue, revisions
-from shared.http.answers import answered
+from shared.http.answers import answered, json_response
 from shared.nsg.locations import locations
+
+if TYPE_CHECKING:
+    import azure.functions as func
 
 
 @answered
-def report_health(_: func.HttpRequest) -> func.HttpResponse:
+async def report_health(_: func.HttpRequest) -> func.HttpResponse:
     """Answer `GET /api/health`: up where the data that every answer needs can be read."""
     ready = bool(locations()) and all(load_catalogue(revision).rows for revision in revisions())
-    return func.HttpResponse(
-        json.dumps({"status": "up" if ready else "down"}),
-        status_code=200 if ready else 503,
-        mimetype="application/json",
-    )
+    return json_response({"status": "up" if ready else "down"}, 200 if ready else 503)

@@ -9,14 +9,15 @@ from pydantic_core import from_json
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
-from shared.errors import NotBuilt
 from shared.http.problems import Problem
 from shared.planning.renderings import FORMS, LATER_FORMS
+from shared.settings import read_settings
 
 if TYPE_CHECKING:
     import azure.functions as func
 
     from shared.amlfs.statement import IntentStatement
+    from shared.cloud.network import Network
     from shared.planning.renderings import Form
 
 BODY_LIMIT = 1 << 20
@@ -53,14 +54,13 @@ def read_json(request: func.HttpRequest) -> object:
         ) from None
 
 
-def refuse_ids(statement: IntentStatement) -> None:
-    """Refuse what must be looked up in Azure; raises `NotBuilt`."""
-    if ids := statement.ids():
-        fields = ", ".join(f"/intent{field}" for field, _ in ids)
-        raise NotBuilt(
-            f"{fields}: reading subnets and file systems from Azure by their id is planned."
-            " Give addressPrefixes, and location in place of fileSystemId."
-        )
+def network_for(statement: IntentStatement, *, live: bool) -> Network | None:
+    """Return how ARM is read, where a request needs it; else no SDK is even imported."""
+    if not live and not statement.ids():
+        return None
+    from shared.cloud.network import Network  # noqa: PLC0415 - a cold start pays for it
+
+    return Network(read_settings())
 
 
 def read_flag(request: func.HttpRequest, name: str) -> bool:

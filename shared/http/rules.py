@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import azure.functions as func
 
 from shared.amlfs.statement import IntentStatement
+from shared.applying.live import read_live
 from shared.documents import Document, read_document
 from shared.http.answers import answered
-from shared.http.requests import read_json, refuse_ids, wanted_form
+from shared.http.requests import network_for, read_json, wanted_form
 from shared.planning.generation import generate
 
 if TYPE_CHECKING:
@@ -29,10 +31,10 @@ class RulesRequest(Document):
 
 
 @answered
-def generate_rules(request: func.HttpRequest) -> func.HttpResponse:
+async def generate_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/rules`: the rules of an intent, in the form asked for."""
     form = wanted_form(request)
     statement = read_document(RulesRequest, read_json(request)).intent
-    refuse_ids(statement)
-    generated = generate(statement.resolve(), statement.catalogue)
+    live = await read_live(statement, network_for(statement, live=False), with_nsg=False)
+    generated = await asyncio.to_thread(generate, live.intent, statement.catalogue)
     return func.HttpResponse(form.render(generated), mimetype=form.media_type)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from shared.amlfs.intent import Intent
     from shared.amlfs.verification import Verification
     from shared.nsg.proofs import Violation
+    from shared.nsg.rules import SecurityRule
     from shared.nsg.service_tags import ServiceTags
     from shared.packets.axis import Bounds
     from shared.planning.changes import Change
@@ -67,7 +68,11 @@ class Question:
 
     def verify(self, rules: Sequence[StandingRule]) -> Verification:
         """Prove the intent against some rules."""
-        return verify(self.intent, meaning(rules), self.catalogue, self.tags, self.virtual_network)
+        return self.about(meaning(rules))
+
+    def about(self, rules: Sequence[SecurityRule]) -> Verification:
+        """Prove the intent against some rules, by what they mean."""
+        return verify(self.intent, rules, self.catalogue, self.tags, self.virtual_network)
 
     def grounds(self) -> list[Ground]:
         """Return what each direction's rules are looked at against."""

@@ -1,0 +1,82 @@
+"""Where records are kept: Azure Table storage, or an SQLite file on one machine.
+
+A record is a JSON document under a kind and a key. Writes are guarded by versions: two writers of one
+record cannot overwrite each other unknowingly. Both stores pass one suite of contract tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shared.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from shared.settings import Settings
+
+SCHEMA_VERSION = 1
+"""Stands in every record; a reader of another one knows that it must convert."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record.
+
+    Attributes:
+        key: unique in its kind.
+        body: a JSON document.
+        version: changes with every write; opaque.
+    """
+
+    key: str
+    body: dict[str, Any]
+    version: str
+
+
+class Store(Protocol):
+    """What the service needs of a store. Keys are letters, digits, '-', '_', '.' and '~'."""
+
+    async def get(self, kind: str, key: str) -> Record | None:
+        """Return a record, or None."""
+
+    async def create(self, kind: str, key: str, body: dict[str, Any]) -> Record:
+        """Write a new record; raises `PreconditionFailed` where there is one already."""
+
+    async def replace(self, kind: str, key: str, body: dict[str, Any], version: str) -> Record:
+        """Write over a record of this version; raises `PreconditionFailed` for another or none."""
+
+    async def delete(self, kind: str, key: str, version: str | None = None) -> None:
+        """Delete a record, of this version where one is given; raises `PreconditionFailed`.
+
+        Deleting what is not there is fine where no version is given.
+        """
+
+    async def page(
+        self, kind: str, after: str = "", limit: int = 100
+    ) -> tuple[list[Record], str | None]:
+        """Return records in the order of their keys, and the key to go on after, if there are more."""
+
+
+_stores: dict[str, Store] = {}
+
+
+def open_store(settings: Settings) -> Store:
+    """Return the store that the settings name; opened once per process."""
+    found = _stores.get(settings.store)
+    if found is None:
+        found = _stores[settings.store] = make_store(settings)
+    return found
+
+
+def make_store(settings: Settings) -> Store:
+    """Open a store; raises `Misconfigured`."""
+    kind, _, place = settings.store.partition(":")
+    if kind == "sqlite" and place:
+        from shared.cloud.store.sqlite import SqliteStore  # noqa: PLC0415 - only the one needed
+
+        return SqliteStore(place)
+    if settings.store == "table":
+        from shared.cloud.store.tables import TableStore  # noqa: PLC0415
+
+        return TableStore.from_environment(settings)
+    raise Misconfigured(f"AMLFS_STORE: {settings.store!r} is neither table nor sqlite:PATH.")

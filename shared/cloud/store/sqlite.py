@@ -1,0 +1,105 @@
+"""Records in an SQLite file, or in memory: for one machine.
+
+Each call is a transaction of microseconds, so it is made in place, not in a thread.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+
+from shared.cloud.store import SCHEMA_VERSION, Record
+from shared.errors import Misconfigured, PreconditionFailed
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+    kind TEXT NOT NULL, key TEXT NOT NULL, schema INTEGER NOT NULL, version TEXT NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY (kind, key)
+) WITHOUT ROWID
+"""
+
+
+class SqliteStore:
+    """Records in one SQLite database."""
+
+    def __init__(self, path: str) -> None:
+        """Open or make the file; `:memory:` is forgotten with the process."""
+        try:
+            if path != ":memory:":
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA busy_timeout=5000")
+            self._database.execute(SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise Misconfigured(f"AMLFS_STORE: {path} cannot be opened: {error}.") from error
+        self._lock = threading.Lock()
+
+    def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        with self._lock:
+            return self._database.execute(statement, values)
+
+    async def get(self, kind: str, key: str) -> Record | None:
+        """Return a record, or None."""
+        query = "SELECT key, body, version FROM records WHERE kind = ? AND key = ?"
+        row = self._run(query, kind, key).fetchone()
+        return read(row) if row else None
+
+    async def create(self, kind: str, key: str, body: dict[str, Any]) -> Record:
+        """Write a new record; raises `PreconditionFailed` where there is one already."""
+        version = new_version()
+        try:
+            self._run(
+                "INSERT INTO records (kind, key, schema, version, body) VALUES (?, ?, ?, ?, ?)",
+                *(kind, key, SCHEMA_VERSION, version, json.dumps(body)),
+            )
+        except sqlite3.IntegrityError:
+            raise PreconditionFailed(f"There is a {kind} {key} already.") from None
+        return Record(key, body, version)
+
+    async def replace(self, kind: str, key: str, body: dict[str, Any], version: str) -> Record:
+        """Write over a record of this version; raises `PreconditionFailed` for another or none."""
+        newer = new_version()
+        done = self._run(
+            "UPDATE records SET schema = ?, version = ?, body = ?"
+            " WHERE kind = ? AND key = ? AND version = ?",
+            *(SCHEMA_VERSION, newer, json.dumps(body), kind, key, version),
+        )
+        if not done.rowcount:
+            raise PreconditionFailed(f"The {kind} {key} was changed meanwhile.")
+        return Record(key, body, newer)
+
+    async def delete(self, kind: str, key: str, version: str | None = None) -> None:
+        """Delete a record, of this version where one is given; raises `PreconditionFailed`."""
+        if version is None:
+            self._run("DELETE FROM records WHERE kind = ? AND key = ?", kind, key)
+            return
+        statement = "DELETE FROM records WHERE kind = ? AND key = ? AND version = ?"
+        if not self._run(statement, kind, key, version).rowcount:
+            raise PreconditionFailed(f"The {kind} {key} was changed meanwhile.")
+
+    async def page(
+        self, kind: str, after: str = "", limit: int = 100
+    ) -> tuple[list[Record], str | None]:
+        """Return records in the order of their keys, and the key to go on after."""
+        query = (
+            "SELECT key, body, version FROM records WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
+        )
+        records = [read(row) for row in self._run(query, kind, after, limit + 1).fetchall()]
+        more = len(records) > limit
+        return records[:limit], records[limit - 1].key if more else None
+
+
+def read(row: tuple[str, str, str]) -> Record:
+    """Read a row."""
+    key, body, version = row
+    return Record(key, json.loads(body), version)
+
+
+def new_version() -> str:
+    """Return a version that no other write has."""
+    return uuid.uuid4().hex

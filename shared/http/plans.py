@@ -1,0 +1,197 @@
+"""`POST /api/plan` and `POST /api/apply`: what would be changed, and changing it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, StrictBool
+from pydantic_core import PydanticCustomError
+
+from shared.amlfs.statement import IntentStatement
+from shared.applying.applying import Application, Terms, no_place
+from shared.applying.live import read_live
+from shared.applying.planned import about_plan, plan_live
+from shared.documents import Document, read_document
+from shared.errors import Conflict, FieldError
+from shared.http.answers import answered, json_response
+from shared.http.operations import accept_operation, is_asynchronous
+from shared.http.requests import network_for, read_json
+from shared.http.verdicts import (
+    association_json,
+    verdict_json,
+    violation_json,
+)
+from shared.http.verify import RulesStatement, read_both, read_given_rules
+from shared.planning.documents import read_documents
+from shared.planning.plan import ForeignRules, make_plan
+from shared.settings import read_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import azure.functions as func
+
+    from shared.amlfs.advice import Notice
+    from shared.amlfs.verification import Verification
+    from shared.applying.applying import Applied
+    from shared.applying.live import Live
+    from shared.planning.changes import Change
+    from shared.planning.documents import StandingRule
+    from shared.planning.rows import Blocked
+
+
+def read_foreign_rules(value: object) -> ForeignRules:
+    """Read what becomes of foreign rules."""
+    if value in set(ForeignRules):
+        return ForeignRules(str(value))
+    raise PydanticCustomError("foreign_rules", "Give keep or remove.")
+
+
+ForeignRulesField = Annotated[ForeignRules, BeforeValidator(read_foreign_rules)]
+
+
+class PlanRequest(RulesStatement):
+    """The body of `POST /api/plan`."""
+
+    foreign_rules: ForeignRulesField = ForeignRules.KEEP
+
+
+class ApplyRequest(Document):
+    """The body of `POST /api/apply`."""
+
+    intent: IntentStatement
+    foreign_rules: ForeignRulesField = ForeignRules.KEEP
+    reassociate: StrictBool = False
+    allow_shared: StrictBool = False
+
+    def contradictions(self, at: str) -> Iterable[FieldError]:
+        """Everything that is wrong between the fields."""
+        yield from self.intent.contradictions(f"{at}/intent")
+        if self.intent.network_security_group_id is None:
+            yield FieldError(
+                f"{at}/intent/networkSecurityGroupId",
+                "Name the NSG that must honour the intent; it is made where there is none.",
+            )
+
+    @property
+    def terms(self) -> Terms:
+        """What the caller permits."""
+        return Terms(self.foreign_rules, self.reassociate, self.allow_shared)
+
+
+@answered
+async def plan_rules(request: func.HttpRequest) -> func.HttpResponse:
+    """Answer `POST /api/plan`: the changes that would make an NSG honour an intent."""
+    body = read_json(request)
+    asked = read_both(PlanRequest, body, read_given_rules(body).errors)
+    is_live = asked.security_rules is None
+    live = await read_live(asked.intent, network_for(asked.intent, live=is_live), with_nsg=is_live)
+    if is_live:
+        planned = await asyncio.to_thread(plan_live, live, asked.foreign_rules)
+        if planned.plan.blocked:
+            raise shown_conflict(no_place(planned.plan.blocked))
+        body = plan_json(live, planned.changes, planned.plan.rules, planned.notices)
+        before = proof_json(live, planned.plan.before, is_associated=live.is_associated)
+        is_associated = None if live.subnet is None else True
+        after = proof_json(live, planned.plan.after, is_associated=is_associated)
+        return json_response({**body, **verdicts("Before", before), **verdicts("After", after)})
+    standing, _ = read_documents(asked.security_rules or [])
+    question = live.question(asked.foreign_rules, asked.extent(live))
+    plan = await asyncio.to_thread(make_plan, question, standing)
+    if plan.blocked:
+        raise shown_conflict(no_place(plan.blocked))
+    body = plan_json(live, plan.changes, plan.rules, [*live.notices, *about_plan(plan)])
+    proofs = verdict_json(plan.before), verdict_json(plan.after)
+    return json_response(body | verdicts("Before", proofs[0]) | verdicts("After", proofs[1]))
+
+
+@answered
+async def apply_rules(
+    request: func.HttpRequest, *, queue: func.Out[str] | None = None
+) -> func.HttpResponse:
+    """Answer `POST /api/apply`: plan, write with one guarded call, prove what came of it."""
+    body = read_json(request)
+    asked = read_document(ApplyRequest, body)
+    if queue is not None and is_asynchronous(request):
+        return await accept_operation(request, body, queue)
+    return json_response(await apply_now(asked))
+
+
+async def apply_now(asked: ApplyRequest) -> dict[str, Any]:
+    """Apply an intent and return the contract's answer; raises as `Application.run`."""
+    network = network_for(asked.intent, live=True)
+    if network is None:
+        raise AssertionError
+    application = Application(asked.intent, asked.terms, read_settings(), network)
+    try:
+        applied = await application.run()
+    except Conflict as conflict:
+        raise shown_conflict(conflict) from conflict
+    return applied_json(applied)
+
+
+# -- the contract's answers -----------------------------------------------------------------------
+
+
+def applied_json(applied: Applied) -> dict[str, Any]:
+    """Spell what an apply came to: its plan, and whether it changed something."""
+    planned, live = applied.planned, applied.planned.live
+    body = plan_json(live, planned.changes, planned.plan.rules, planned.notices)
+    before = proof_json(live, planned.plan.before, is_associated=live.is_associated)
+    after = proof_json(live, applied.after, is_associated=applied.is_associated)
+    return {
+        "applied": applied.applied,
+        **body,
+        "etag": applied.etag,
+        **verdicts("Before", before),
+        **verdicts("After", after),
+    }
+
+
+def plan_json(
+    live: Live,
+    changes: Sequence[Change],
+    rules: Sequence[StandingRule],
+    notices: Iterable[Notice],
+) -> dict[str, Any]:
+    """Spell a plan as the contract does, but for its verdicts."""
+    return {
+        "networkSecurityGroupId": live.nsg_id or None,
+        "etag": live.nsg.etag if live.nsg else None,
+        "changes": [change.to_json() for change in changes],
+        "securityRulesAfter": [rule.document for rule in rules],
+        "notices": [notice.to_json() for notice in notices],
+    }
+
+
+def proof_json(
+    live: Live, verification: Verification, *, is_associated: bool | None
+) -> dict[str, Any]:
+    """Spell a proof, with the association as it is, or will be."""
+    association = None
+    if live.subnet is not None and is_associated is not None:
+        nsg_id = live.nsg_id if is_associated else live.subnet.nsg_id
+        association = association_json(live.subnet.id, nsg_id, is_associated=is_associated)
+    return verdict_json(verification, (), association)
+
+
+def verdicts(when: str, proof: dict[str, Any]) -> dict[str, Any]:
+    """Return the word of a verdict, and the proof behind it."""
+    return {f"verdict{when}": proof["verdict"], f"proof{when}": proof}
+
+
+def shown_conflict(conflict: Conflict) -> Conflict:
+    """Return a conflict whose facts can be written as JSON."""
+    blocked: Sequence[Blocked] = conflict.facts.get("blocked", ())
+    if not blocked:
+        return conflict
+    shown = [
+        {
+            "name": one.row.name,
+            "why": one.row.why,
+            "violations": [violation_json(by, with_cut_off=False) for by in one.by],
+        }
+        for one in blocked
+    ]
+    return Conflict(conflict.kind, str(conflict), {"blocked": shown}, conflict.arm)
