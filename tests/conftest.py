@@ -15,8 +15,10 @@ import uvicorn
 from hypothesis import settings
 from starlette.applications import Starlette
 
+from local.azure.serving import BoxServer
 from local.host import load_host
 from local.server import listen
+from tests.azure import Azure
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,10 +42,30 @@ def serving(application: Starlette) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture(scope="session")
-def service() -> Iterator[httpx.Client]:
+def embedded_azure() -> Iterator[BoxServer]:
+    """An embedded Azure, which the service is told of as Azure tells it."""
+    with BoxServer(listen(0)) as server:
+        os.environ["AMLFS_ARM_ENDPOINT"] = server.url
+        os.environ["AMLFS_ALLOWED_SCOPES"] = "/"
+        os.environ["IDENTITY_ENDPOINT"] = f"{server.url}/msi/token"
+        os.environ["IDENTITY_HEADER"] = "tests"
+        yield server
+
+
+@pytest.fixture(scope="session")
+def service(embedded_azure) -> Iterator[httpx.Client]:
     """The service under the local Functions host, over HTTP."""
     with serving(load_host().application()) as client:
         yield client
+
+
+@pytest.fixture
+def azure(embedded_azure) -> Iterator[Azure]:
+    """An empty embedded Azure, over HTTP."""
+    with httpx.Client(base_url=embedded_azure.url) as client:
+        box = Azure(client, embedded_azure)
+        box.reset()
+        yield box
 
 
 @pytest.fixture(scope="session")

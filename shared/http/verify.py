@@ -20,7 +20,7 @@ from shared.http.verdicts import association_json, verdict_json
 from shared.nsg.parsing import ReadRules, read_rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import azure.functions as func
 
@@ -39,13 +39,7 @@ class RulesStatement(Document):
 
     def contradictions(self, at: str) -> Iterable[FieldError]:
         """Everything that is wrong between the fields."""
-        yield from self.intent.contradictions(f"{at}/intent")
-        if self.security_rules is None and self.intent.network_security_group_id is None:
-            yield FieldError(
-                f"{at}/intent/networkSecurityGroupId",
-                "Name the NSG, or give its rules as securityRules: the output of"
-                " 'az network nsg rule list', or the securityRules of its ARM body.",
-            )
+        return self.intent.contradictions(f"{at}/intent")
 
     def extent(self, live: Live) -> Bounds:
         """Return the bounds of `VirtualNetwork`: as stated here, else as the live network says."""
@@ -96,6 +90,7 @@ def read_given_rules(body: object) -> ReadRules:
 
 def read_both(model: type[D], body: object, errors: tuple[FieldError, ...]) -> D:
     """Read a body whose rules have these errors; raises `InvalidInput` with all that is wrong."""
+    errors = (*errors, *no_rules(body))
     try:
         asked = read_document(model, body)
     except InvalidInput as invalid:
@@ -103,3 +98,16 @@ def read_both(model: type[D], body: object, errors: tuple[FieldError, ...]) -> D
     if errors:
         raise InvalidInput(errors)
     return asked
+
+
+def no_rules(body: object) -> Iterator[FieldError]:
+    """Yield that a body says neither which NSG it asks about nor which rules."""
+    intent = body.get("intent") if isinstance(body, dict) else None
+    if not isinstance(body, dict) or not isinstance(intent, dict):
+        return
+    if body.get("securityRules") is None and intent.get("networkSecurityGroupId") is None:
+        yield FieldError(
+            "/intent/networkSecurityGroupId",
+            "Name the NSG, or give its rules as securityRules: the output of"
+            " 'az network nsg rule list', or the securityRules of its ARM body.",
+        )

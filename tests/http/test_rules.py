@@ -122,16 +122,6 @@ def test_a_wrong_body_is_422_with_pointers(service, body) -> None:
     assert all(set(error) == {"pointer", "message"} for error in errors)
 
 
-def test_a_subnet_by_id_is_not_built_yet_and_says_what_to_give(service) -> None:
-    answer = service.post(
-        "/api/rules", json={"intent": with_fields(clientSubnets=[{"id": SUBNET}])}
-    )
-    assert answer.status_code == 501
-    detail = problem(answer)["detail"]
-    assert "/intent/clientSubnets/0/id" in detail
-    assert "addressPrefixes" in detail
-
-
 def test_only_the_first_hundred_errors_are_listed(service) -> None:
     subnets = [{"addressPrefixes": ["10.0.2.1/24"]}] * 150
     document = problem(

@@ -8,7 +8,6 @@ import pytest
 
 from tests.amlfs.test_verification import article, rule
 from tests.conftest import ROOT
-from tests.http.test_rules import SUBNET
 from tests.intents import EAST_US, with_fields
 
 BAD = {**rule("bad", 100), "properties": {"priority": 5000}}
@@ -178,9 +177,9 @@ def test_a_wrong_type_in_a_rule_is_its_error(service) -> None:
         assert problem["errors"][0]["pointer"] == "/securityRules/0/properties/sourceAddressPrefix"
 
 
-def test_live_rules_and_ids_are_not_built_yet(service) -> None:
-    live = service.post("/api/verify", json={"intent": EAST_US})
-    assert live.status_code == 501
-    assert "az network nsg rule list" in live.json()["detail"]
-    by_id = with_fields(fileSystemSubnet={"id": SUBNET})
-    assert verify(service, [], by_id, status=501)["title"] == "Not built yet"
+def test_without_rules_the_nsg_must_be_named(service) -> None:
+    problem = service.post("/api/verify", json={"intent": EAST_US})
+    assert problem.status_code == 422
+    (error,) = problem.json()["errors"]
+    assert error["pointer"] == "/intent/networkSecurityGroupId"
+    assert "az network nsg rule list" in error["message"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -53,6 +54,10 @@ near_intents = st.builds(
 )
 
 
+async def answer_of(request: func.HttpRequest) -> func.HttpResponse:
+    return await generate_rules(request)
+
+
 def post(body: bytes, query: dict[str, str] | None = None) -> tuple[int, Any]:
     request = func.HttpRequest(
         "POST",
@@ -61,13 +66,13 @@ def post(body: bytes, query: dict[str, str] | None = None) -> tuple[int, Any]:
         params=query or {},
         body=body,
     )
-    answer = generate_rules(request)
+    answer = asyncio.run(answer_of(request))
     return answer.status_code, answer.get_body()
 
 
 def check(status: int, body: bytes) -> None:
     document = json.loads(body)
-    assert status in (200, 400, 422, 501)
+    assert status in (200, 400, 422)
     if status == 200:
         assert document["securityRules"]
     else:
