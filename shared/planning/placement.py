@@ -110,12 +110,16 @@ def best_place(
     placed: Mapping[DenySeat, int],
     taken: frozenset[int],
 ) -> int:
-    """Choose a deny rule's place: room for all allow rows, then as few leaks as possible."""
+    """Choose a deny rule's place: room for all allow rows, then as few leaks as possible.
+
+    It takes no place where a rule of ours stands already.
+    """
 
     def squeezed(slot: int) -> int:
         return len(place_allows(allows, {**placed, deny: slot}, taken).unplaced)
 
-    closed = taken | set(placed.values())
+    standing = {seat.current for seat in allows if seat.current and seat.served_until is None}
+    closed = taken | set(placed.values()) | standing
     hopeless = squeezed(NO_LIMIT)
     bearable = 0
     if deny.leaks:

@@ -8,21 +8,23 @@ the row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from shared.nsg.limits import HIGHEST_PRIORITY
 from shared.nsg.rules import Access
 from shared.planning.documents import meaning, moved, written
-from shared.planning.placement import place
-from shared.planning.seats import Standing
+from shared.planning.placement import DenySeat, place
+from shared.planning.seats import Standing, bare_seats
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from shared.amlfs.requirements import Requirement
     from shared.nsg.proofs import Violation
+    from shared.nsg.rules import SecurityRule
     from shared.planning.documents import StandingRule
-    from shared.planning.placement import Placement
+    from shared.planning.placement import AllowSeat, Placement
     from shared.planning.seats import Ground
 
 
@@ -70,12 +72,8 @@ def plan_rows(
     }
     while True:
         staying = [*fixed, *(own[name] for name in sorted(narrow))]
-        standing = Standing(ground, meaning(staying))
-        placement = place(
-            standing.allow_seats(places, right),
-            standing.deny_seats(places, right),
-            standing.taken,
-        )
+        seats = Seats(ground, meaning(staying), {name: own[name].rule for name in right}, places)
+        placement = place(seats.allows(), seats.denies(), seats.foreign.taken)
         lacking = narrow & placement.priorities.keys()
         if not lacking:
             break
@@ -84,11 +82,74 @@ def plan_rows(
         row.name: placed(row, own.get(row.name), placement, right, narrow) for row in ground.rows
     }
     blocked = tuple(
-        Blocked(row, standing.blockers(row))
+        Blocked(row, seats.foreign.blockers(row))
         for row in ground.rows
         if row.name in placement.unplaced
     )
     return PlannedRows(rules, blocked)
+
+
+class Seats:
+    """What each row of a direction needs.
+
+    Attributes:
+        foreign: the rules that do not move; they limit where ours can stand.
+    """
+
+    def __init__(
+        self,
+        ground: Ground,
+        fixed: Sequence[SecurityRule],
+        right: Mapping[str, SecurityRule],
+        places: Mapping[str, int],
+    ) -> None:
+        """Look at the rows.
+
+        Args:
+            ground: the rows and what their words stand for.
+            fixed: the rules that do not move.
+            right: the managed rule of each row that means exactly the row: it stays as well.
+            places: where the managed rule of a row stands, by the row's name.
+        """
+        self._ground = ground
+        self._right = right
+        self._places = places
+        self.foreign = Standing(ground, fixed)
+        allows = [rule for rule in right.values() if rule.access is Access.ALLOW]
+        self._serving = Standing(ground, [*fixed, *allows]) if allows else self.foreign
+        has_denies = len(allows) < len(right)
+        self._staying = Standing(ground, [*fixed, *right.values()]) if has_denies else self._serving
+
+    def allows(self) -> list[AllowSeat]:
+        """Return the seat of each allow row."""
+        rows = {row.name: row for row in self._ground.rows}
+        return [
+            replace(
+                seat,
+                current=self._places.get(seat.name),
+                limit=self.foreign.limit(rows[seat.name]),
+                sure_limit=self.foreign.sure_limit(rows[seat.name]),
+                served_until=None
+                if seat.name in self._right
+                else self._serving.served_until(rows[seat.name]),
+            )
+            for seat in bare_seats(self._ground.rows)
+        ]
+
+    def denies(self) -> list[DenySeat]:
+        """Return the seat of each deny row that has a right rule or needs one."""
+        return [
+            DenySeat(
+                name=row.name,
+                wish=row.priority or HIGHEST_PRIORITY,
+                current=self._places.get(row.name),
+                cuts=self.foreign.cut_by(row),
+                leaks=self.foreign.leaks(row),
+            )
+            for row in self._ground.rows
+            if row.access is Access.DENY
+            and (row.name in self._right or not self._staying.is_denied(row))
+        ]
 
 
 def judge(ground: Ground, own: Mapping[str, StandingRule]) -> tuple[set[str], set[str]]:
