@@ -25,6 +25,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 SUPPORTED = ("3.13", "3.12", "3.11")
+AZURITE = "3.37.0"
 REQUIREMENTS = ROOT / "requirements-dev.txt"
 LAYERS = "from importlinter.cli import lint_imports_command as lint; lint()"
 VERSION_PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
@@ -100,6 +101,7 @@ def test(python: Path, options: argparse.Namespace) -> int:
         os.environ["HYPOTHESIS_PROFILE"] = "deep"
         options.pytest += ["--timeout=0"] if options.pytest else []
     if options.pytest:
+        install_azurite()
         return call(python, "-m", "pytest", *options.pytest)
     gates = {
         "lint": ["-m", "ruff", "check", "."],
@@ -110,6 +112,7 @@ def test(python: Path, options: argparse.Namespace) -> int:
     if not options.gates:
         gates["tests"] = ["-m", "pytest", "-n", "auto", "--cov", "--cov-report=term"]
         gates["tests"] += ["--timeout=0"] if options.deep else []
+    install_azurite()
     failed = []
     for name, arguments in gates.items():
         started = time.monotonic()
@@ -177,6 +180,18 @@ def set_up(wanted: str | None) -> Path:
     stamp.write_text(state)
     say(f"Installed in {time.monotonic() - started:.0f} s.")
     return python
+
+
+def install_azurite() -> None:
+    """Install Azurite, Microsoft's storage emulator, for the tests; without npm they skip by name."""
+    tools = ROOT / ".tools"
+    npm = shutil.which("npm")
+    if (tools / "node_modules/azurite").exists() or npm is None:
+        return
+    say("Installing Azurite, for the tests of tables and queues …")
+    install = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tools)]
+    if subprocess.run([*install, f"azurite@{AZURITE}"], check=False).returncode:
+        say("npm could not install Azurite: the tests that need it will be skipped.")
 
 
 def newest_python(wanted: str | None) -> tuple[str, Path]:

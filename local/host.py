@@ -225,8 +225,8 @@ class Output:
 
 def closers() -> list[Callable[[], Awaitable[None]]]:
     """Return what the app has opened and Azure's host closes by ending the process."""
-    module = sys.modules.get("shared.cloud.clients")
-    return [module.close_clients] if module is not None else []
+    known = (("shared.cloud.clients", "close_clients"), ("shared.cloud.store", "close_stores"))
+    return [getattr(sys.modules[name], close) for name, close in known if name in sys.modules]
 
 
 def load_host(function_key: str | None = None) -> FunctionsHost:

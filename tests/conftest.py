@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,3 +85,51 @@ def bicep() -> str:
         pytest.skip("no Bicep compiler: install one, or put it on the PATH")
     os.environ.setdefault("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")
     return str(found)
+
+
+@pytest.fixture(scope="session")
+def azurite() -> Iterator[str]:
+    """The connection string of Microsoft's storage emulator, started for the tests."""
+    program = ROOT / ".tools/node_modules/azurite/dist/src/azurite.js"
+    node = shutil.which("node")
+    if node is None or not program.exists():
+        pytest.skip("no Azurite: 'python3 dev.py test' installs it where there is npm")
+    ports = dict(zip(("blob", "queue", "table"), free_ports(3), strict=True))
+    arguments = [f"--{name}Port={port}" for name, port in ports.items()]
+    quiet = ["--silent", "--inMemoryPersistence", "--disableTelemetry", "--skipApiVersionCheck"]
+    process = subprocess.Popen([node, str(program), *arguments, *quiet])
+    for port in ports.values():
+        wait_for(port)
+    services = "".join(
+        f"{name.title()}Endpoint=http://127.0.0.1:{port}/devstoreaccount1;"
+        for name, port in ports.items()
+    )
+    account = (
+        f"DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey={EMULATOR_KEY};"
+    )
+    yield account + services
+    process.terminate()
+    process.wait(10)
+
+
+EMULATOR_KEY = (
+    "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+)
+"""The key of every emulator, published by Microsoft; it opens nothing else."""
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [listen(0) for _ in range(count)]
+    ports = [listener.getsockname()[1] for listener in listeners]
+    for listener in listeners:
+        listener.close()
+    return ports
+
+
+def wait_for(port: int) -> None:
+    end = time.monotonic() + 30
+    while True:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        assert time.monotonic() < end, f"nothing answers on {port}"
+        time.sleep(0.05)

@@ -56,6 +56,9 @@ class Store(Protocol):
     ) -> tuple[list[Record], str | None]:
         """Return records in the order of their keys, and the key to go on after, if there are more."""
 
+    async def close(self) -> None:
+        """Give back what the store holds open."""
+
 
 _stores: dict[str, Store] = {}
 
@@ -66,6 +69,13 @@ def open_store(settings: Settings) -> Store:
     if found is None:
         found = _stores[settings.store] = make_store(settings)
     return found
+
+
+async def close_stores() -> None:
+    """Close every store of this process."""
+    while _stores:
+        _, store = _stores.popitem()
+        await store.close()
 
 
 def make_store(settings: Settings) -> Store:

@@ -93,6 +93,10 @@ class SqliteStore:
         more = len(records) > limit
         return records[:limit], records[limit - 1].key if more else None
 
+    async def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
 
 def read(row: tuple[str, str, str]) -> Record:
     """Read a row."""

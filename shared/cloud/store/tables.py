@@ -45,8 +45,9 @@ CHUNK = 60 * 1024
 class TableStore:
     """Records in one table; it is made on first use."""
 
-    def __init__(self, service: TableServiceClient) -> None:
+    def __init__(self, service: TableServiceClient, table: str = TABLE) -> None:
         self._service = service
+        self._name = table
         self._tables: dict[asyncio.AbstractEventLoop, TableClient] = {}
 
     @classmethod
@@ -79,7 +80,7 @@ class TableStore:
         loop = asyncio.get_running_loop()
         if loop not in self._tables:
             with translated():
-                self._tables[loop] = await self._service.create_table_if_not_exists(TABLE)
+                self._tables[loop] = await self._service.create_table_if_not_exists(self._name)
         return self._tables[loop]
 
     async def get(self, kind: str, key: str) -> Record | None:
