@@ -25,7 +25,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 SUPPORTED = ("3.13", "3.12", "3.11")
-AZURITE = "3.37.0"
+AZURITE, AZURE_CLI = "3.37.0", "2.91.0"
 REQUIREMENTS = ROOT / "requirements-dev.txt"
 LAYERS = "from importlinter.cli import lint_imports_command as lint; lint()"
 VERSION_PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
@@ -45,11 +45,17 @@ def main() -> int:
         "--arm-port", type=int, default=7072, help="the embedded Azure (default 7072)"
     )
     run_parser.add_argument("--no-estate", action="store_true", help="start with an empty Azure")
+    run_parser.add_argument(
+        "--arm-https-port", type=int, help="the embedded Azure over https too, for az"
+    )
     run_parser.add_argument("--watch", action="store_true", help="reload when a file changes")
     run_parser.add_argument("--function-key", help="ask callers for this key, as Azure does")
 
     test_parser = commands.add_parser("test", help="lint, types, layers, tests")
     test_parser.add_argument("--deep", action="store_true", help="many more random cases")
+    test_parser.add_argument(
+        "--az", action="store_true", help="with the Azure CLI as a client, too"
+    )
     test_parser.add_argument("--gates", action="store_true", help="all but the tests")
     test_parser.add_argument(
         "pytest", nargs="*", metavar="PYTEST_ARGUMENT", help="run these tests alone, no gates"
@@ -92,17 +98,18 @@ def run(python: Path, options: argparse.Namespace) -> int:
         arguments += ["--function-key", options.function_key]
     if options.no_estate:
         arguments.append("--no-estate")
+    if options.arm_https_port is not None:
+        arguments += ["--arm-https-port", str(options.arm_https_port)]
     return become(python, *arguments)
 
 
 def test(python: Path, options: argparse.Namespace) -> int:
     """Run every gate, and go on after a failing one so that one run shows all."""
-    if options.deep:
-        os.environ["HYPOTHESIS_PROFILE"] = "deep"
-        options.pytest += ["--timeout=0"] if options.pytest else []
+    if not options.gates:
+        prepare_tests(python, options)
+    endless = ["--timeout=0"] if options.deep else []
     if options.pytest:
-        install_azurite()
-        return call(python, "-m", "pytest", *options.pytest)
+        return call(python, "-m", "pytest", *options.pytest, *endless)
     gates = {
         "lint": ["-m", "ruff", "check", "."],
         "format": ["-m", "ruff", "format", "--check", "."],
@@ -110,9 +117,7 @@ def test(python: Path, options: argparse.Namespace) -> int:
         "layers": ["-c", LAYERS],
     }
     if not options.gates:
-        gates["tests"] = ["-m", "pytest", "-n", "auto", "--cov", "--cov-report=term"]
-        gates["tests"] += ["--timeout=0"] if options.deep else []
-    install_azurite()
+        gates["tests"] = ["-m", "pytest", "-n", "auto", "--cov", "--cov-report=term", *endless]
     failed = []
     for name, arguments in gates.items():
         started = time.monotonic()
@@ -123,6 +128,15 @@ def test(python: Path, options: argparse.Namespace) -> int:
     if failed:
         say(f"Failed: {', '.join(failed)}.")
     return 1 if failed else 0
+
+
+def prepare_tests(python: Path, options: argparse.Namespace) -> None:
+    """Install what tests need beside Python packages, and tell them how deep to go."""
+    install_azurite()
+    if options.deep:
+        os.environ["HYPOTHESIS_PROFILE"] = "deep"
+    if options.az:
+        os.environ["AMLFS_AZ"] = str(install_az(python))
 
 
 def bench(python: Path, options: argparse.Namespace) -> int:
@@ -192,6 +206,20 @@ def install_azurite() -> None:
     install = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tools)]
     if subprocess.run([*install, f"azurite@{AZURITE}"], check=False).returncode:
         say("npm could not install Azurite: the tests that need it will be skipped.")
+
+
+def install_az(python: Path) -> Path:
+    """Install the Azure CLI in an environment of its own: it pins other versions than ours."""
+    environment = ROOT / ".tools/az"
+    program = environment / ("Scripts/az.bat" if os.name == "nt" else "bin/az")
+    if not program.exists():
+        say("Installing the Azure CLI, to try it on the embedded Azure …")
+        uv = [str(python), "-m", "uv", "--quiet"]
+        inside = ["pip", "install", "--python", str(environment), f"azure-cli=={AZURE_CLI}"]
+        for command in (["venv", "--python", str(python), str(environment)], inside):
+            if subprocess.run([*uv, *command], check=False).returncode:
+                stop("The Azure CLI cannot be installed; the message above says why.")
+    return program
 
 
 def newest_python(wanted: str | None) -> tuple[str, Path]:

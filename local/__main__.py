@@ -18,11 +18,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=7071)
     parser.add_argument("--arm-port", type=int, default=7072)
+    parser.add_argument("--arm-https-port", type=int)
     parser.add_argument("--no-estate", action="store_true")
     parser.add_argument("--watch", action="store_true", help="reload when a file changes")
     parser.add_argument("--function-key", help="ask callers for this key")
     given = parser.parse_args()
-    options = Options(given.port, given.arm_port, not given.no_estate, given.function_key)
+    options = Options(
+        given.port, given.arm_port, not given.no_estate, given.arm_https_port, given.function_key
+    )
     if given.watch:
         listen(options.port).close()  # a taken port ends us here, before the first reload
         watchfiles.run_process(

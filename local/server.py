@@ -13,9 +13,11 @@ import uvicorn
 
 from local.azure.sample import fill
 from local.azure.serving import BoxServer
-from local.host import load_host
+from local.host import ROOT, load_host
 
 HOST = "127.0.0.1"
+CERTIFICATE = ROOT / ".tools/embedded-azure.pem"
+"""Who issued the certificate of the embedded Azure; new at every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +28,14 @@ class Options:
         port: of the functions.
         arm_port: of the embedded Azure.
         estate: whether the embedded Azure begins with a small estate, or empty.
+        arm_https_port: of the embedded Azure over https, as az demands; None: it is not served.
         function_key: what callers must bring; None asks nobody for a key.
     """
 
     port: int = 7071
     arm_port: int = 7072
     estate: bool = True
+    arm_https_port: int | None = None
     function_key: str | None = None
 
 
@@ -42,7 +46,10 @@ def serve(options: Options) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     listener, arm_listener = listen(options.port, "--port"), listen(options.arm_port, "--arm-port")
     address = f"http://{HOST}:{listener.getsockname()[1]}"
-    with BoxServer(arm_listener) as azure:
+    https = None
+    if options.arm_https_port is not None:
+        https = listen(options.arm_https_port, "--arm-https-port"), CERTIFICATE
+    with BoxServer(arm_listener, https) as azure:
         if options.estate:
             azure.call(fill)
         settle_in(azure.url)
@@ -53,6 +60,8 @@ def serve(options: Options) -> None:
         say(f"The embedded Azure on {azure.url}, with no need for a token:")
         for line in tour(azure.url, estate=options.estate):
             say(f"    {line}")
+        if options.arm_https_port is not None:
+            say(f"    over https for az on {options.arm_https_port}, certificate {CERTIFICATE}")
         config = uvicorn.Config(
             host.application(), log_level="warning", access_log=False, timeout_graceful_shutdown=5
         )

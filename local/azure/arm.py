@@ -16,6 +16,7 @@ from local.azure.errors import (
     in_progress,
     resource_not_found,
     retryable,
+    seconds_text,
 )
 from local.azure.estate import groups_used, kind_of, unsettle
 from local.azure.file_systems import CREATING, new_system_data
@@ -347,7 +348,7 @@ class Arm:
             headers["Azure-AsyncNotification"] = "Enabled"
         seconds = self.estate.settings.retryAfterSeconds
         if seconds is not None and operation.status == IN_PROGRESS:
-            headers["Retry-After"] = f"{seconds:g}"
+            headers["Retry-After"] = seconds_text(seconds)
         return headers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 
@@ -115,5 +116,5 @@ def too_many_requests(retry_after: float) -> ArmError:
 
 
 def seconds_text(seconds: float) -> str:
-    """Spell a number of seconds for a header; ARM sends whole ones, the box may be quicker."""
-    return f"{seconds:g}"
+    """Spell a number of seconds for a header: whole ones, as ARM's clients demand."""
+    return str(math.ceil(seconds))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from local.azure.arm import Answer, Arm
-from local.azure.errors import ArmError, group_not_found
+from local.azure.errors import ArmError, group_not_found, seconds_text
 from local.azure.identity import SUBSCRIPTION, TENANT
 from local.azure.networks import prefixes_of
 from local.azure.operations import IN_PROGRESS, Caller
@@ -95,7 +95,7 @@ class Routes:
         """Answer how an operation is going, or what came of it."""
         waiting = operation.status == IN_PROGRESS
         seconds = self.estate.settings.retryAfterSeconds
-        headers = {"Retry-After": f"{seconds:g}"} if waiting and seconds is not None else {}
+        headers = {"Retry-After": seconds_text(seconds)} if waiting and seconds is not None else {}
         if not is_result and "monitor" not in asked.query:
             return Answer(200, operation.poll(), headers)
         if waiting:

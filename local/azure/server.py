@@ -66,9 +66,7 @@ class Box:
     # -- signing in -------------------------------------------------------------------------------
 
     async def _metadata(self, request: web.Request) -> web.Response:
-        found = metadata(base_of(request))
-        is_list = request.query.get("api-version", "") >= "2019"
-        return web.json_response([found] if is_list else found)
+        return web.json_response(metadata(base_of(request)))
 
     async def _token(self, request: web.Request) -> web.Response:
         resource = request.query.get("resource", "")

@@ -84,6 +84,7 @@ class BoxServer:
 
 def certified(path: Path) -> ssl.SSLContext:
     """Return a context with a new certificate for this machine, whose issuer is written to a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     authority = trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost", "127.0.0.1").configure_cert(context)
