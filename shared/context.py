@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _deadline: ContextVar[float] = ContextVar("deadline")
 _correlation: ContextVar[str] = ContextVar("correlation")
+_calls: ContextVar[list[int]] = ContextVar("calls")
 
 
 @asynccontextmanager
@@ -28,6 +29,7 @@ async def invocation(seconds: float, correlation_id: str | None = None) -> Async
     """
     correlated = _correlation.set(correlation_id or str(uuid.uuid4()))
     bounded = _deadline.set(time.monotonic() + seconds)
+    counted = _calls.set([0])
     try:
         async with asyncio.timeout(seconds):
             yield
@@ -37,6 +39,7 @@ async def invocation(seconds: float, correlation_id: str | None = None) -> Async
             " meanwhile is not done twice."
         ) from None
     finally:
+        _calls.reset(counted)
         _deadline.reset(bounded)
         _correlation.reset(correlated)
 
@@ -49,6 +52,19 @@ def seconds_left() -> float:
 def correlation_id() -> str:
     """Return the id that ties a request to its calls, events and outcomes."""
     return _correlation.get("") or str(uuid.uuid4())
+
+
+def count_call() -> None:
+    """Note that ARM is called."""
+    counter = _calls.get(None)
+    if counter is not None:
+        counter[0] += 1
+
+
+def calls_made() -> int:
+    """Return how often the invocation has called ARM."""
+    counter = _calls.get(None)
+    return counter[0] if counter else 0
 
 
 async def pause(seconds: float, reason: Transient) -> None:

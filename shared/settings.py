@@ -31,6 +31,21 @@ SIGN_IN_HOSTS = {
 
 
 @dataclass(frozen=True, slots=True)
+class CircuitLimits:
+    """How often a guard may restore within a time.
+
+    Attributes:
+        same: the same set of changes.
+        any: anything.
+        window_seconds: the time; it is also how long it must be quiet before the circuit closes.
+    """
+
+    same: int
+    any: int
+    window_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """What an operator sets.
 
@@ -40,6 +55,10 @@ class Settings:
         arm_endpoint: where ARM is.
         store: where guards and operations are kept: `table`, or `sqlite:PATH`.
         request_seconds: the time for one HTTP request.
+        settle_seconds: after an event, a second look follows so much later.
+        circuit: when a guard stops writing.
+        outcome_topic: where outcomes are sent; None: nowhere.
+        guards: those declared with the deployment, as JSON or a path.
     """
 
     allowed_scopes: tuple[str, ...]
@@ -47,6 +66,10 @@ class Settings:
     arm_endpoint: str
     store: str
     request_seconds: float
+    settle_seconds: float
+    circuit: CircuitLimits
+    outcome_topic: str | None
+    guards: str | None
 
     @property
     def arm_scope(self) -> str:
@@ -65,6 +88,10 @@ class Settings:
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     """Read the settings; raises `Misconfigured` naming the setting and what to do."""
     get = (os.environ if environment is None else environment).get
+
+    def number(name: str, default: float) -> float:
+        return read_number(get(name), name, default)
+
     scopes = [s.strip().lower() for s in (get("AMLFS_ALLOWED_SCOPES") or "").split(";")]
     for scope in filter(None, scopes):
         if not scope.startswith("/"):
@@ -83,7 +110,15 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         cloud=Cloud(cloud),
         arm_endpoint=endpoint,
         store=get("AMLFS_STORE") or "sqlite::memory:",
-        request_seconds=read_number(get("AMLFS_REQUEST_SECONDS"), "AMLFS_REQUEST_SECONDS", 90),
+        request_seconds=number("AMLFS_REQUEST_SECONDS", 90),
+        settle_seconds=number("AMLFS_SETTLE_SECONDS", 5),
+        circuit=CircuitLimits(
+            same=round(number("AMLFS_CIRCUIT_SAME", 5)),
+            any=round(number("AMLFS_CIRCUIT_ANY", 30)),
+            window_seconds=number("AMLFS_CIRCUIT_WINDOW_SECONDS", 600),
+        ),
+        outcome_topic=get("AMLFS_OUTCOME_TOPIC_ENDPOINT") or None,
+        guards=get("AMLFS_GUARDS") or None,
     )
 
 

@@ -19,7 +19,7 @@ from shared.planning.documents import read_documents
 from shared.planning.plan import ForeignRules
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
 
     from shared.amlfs.statement import IntentStatement
     from shared.amlfs.verification import Verification
@@ -78,8 +78,23 @@ class Application:
     """One intent being applied."""
 
     def __init__(
-        self, statement: IntentStatement, terms: Terms, settings: Settings, network: Network
+        self,
+        statement: IntentStatement,
+        terms: Terms,
+        settings: Settings,
+        network: Network,
+        before_write: Callable[[LivePlan], Awaitable[None]] | None = None,
     ) -> None:
+        """Take the intent.
+
+        Args:
+            statement: of the intent.
+            terms: what may be done.
+            settings: the allowed scopes.
+            network: how ARM is read and written.
+            before_write: called with every plan that is about to be written; what it raises forbids it.
+        """
+        self._before_write = before_write
         self._statement = statement
         self._terms = terms
         self._settings = settings
@@ -121,6 +136,8 @@ class Application:
             return self._done(planned, live.nsg)
         if live.nsg is not None and live.nsg.state in BUSY_STATES:
             raise Busy(f"The NSG is {live.nsg.state}: another operation is under way.")
+        if self._before_write is not None:
+            await self._before_write(planned)
         nsg = live.nsg
         if planned.writes_rules:
             etag = live.nsg.etag if live.nsg else None

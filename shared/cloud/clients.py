@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.mgmt.network.aio import NetworkManagementClient
 
 from shared.cloud.credentials import make_credential
-from shared.context import correlation_id, seconds_left
+from shared.context import correlation_id, count_call, seconds_left
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineRequest
@@ -36,6 +36,7 @@ class CallPolicy(SansIOHTTPPolicy[Any, Any]):
 
     def on_request(self, request: PipelineRequest[Any]) -> None:
         """Prepare one call."""
+        count_call()
         request.http_request.headers["x-ms-correlation-request-id"] = correlation_id()
         if urlsplit(request.http_request.url).hostname in LOOPBACK:
             request.context.options["enforce_https"] = False

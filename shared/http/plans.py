@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BeforeValidator, StrictBool
-from pydantic_core import PydanticCustomError
+from pydantic import StrictBool
 
 from shared.amlfs.statement import IntentStatement
 from shared.applying.applying import Application, Terms, no_place
@@ -14,6 +13,7 @@ from shared.applying.live import read_live
 from shared.applying.planned import about_plan, plan_live
 from shared.documents import Document, read_document
 from shared.errors import Conflict, FieldError
+from shared.guards.guard import ForeignRulesField
 from shared.http.answers import answered, json_response
 from shared.http.operations import accept_operation, is_asynchronous
 from shared.http.requests import network_for, read_json
@@ -39,16 +39,6 @@ if TYPE_CHECKING:
     from shared.planning.changes import Change
     from shared.planning.documents import StandingRule
     from shared.planning.rows import Blocked
-
-
-def read_foreign_rules(value: object) -> ForeignRules:
-    """Read what becomes of foreign rules."""
-    if value in set(ForeignRules):
-        return ForeignRules(str(value))
-    raise PydanticCustomError("foreign_rules", "Give keep or remove.")
-
-
-ForeignRulesField = Annotated[ForeignRules, BeforeValidator(read_foreign_rules)]
 
 
 class PlanRequest(RulesStatement):
