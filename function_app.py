@@ -7,12 +7,16 @@ functions bring a function key, but for `health`.
 
 from __future__ import annotations
 
+import os
+
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
 STORAGE = "AzureWebJobsStorage"
 OPERATIONS = "amlfs-operations"
+LOOKS, DRIFTED = "amlfs-looks", "amlfs-guards"
+SWEEP_SCHEDULE = os.environ.get("AMLFS_SWEEP_SCHEDULE") or "0 */15 * * * *"
 
 
 @app.route("rules", methods=["POST"])
@@ -63,6 +67,115 @@ async def run_operation(message: func.QueueMessage) -> None:
     from shared.http.worker import run_operation as run
 
     await run(message.get_body().decode())
+
+
+# -- guards ---------------------------------------------------------------------------------------
+
+
+@app.route("guards", methods=["GET"])
+async def guards(req: func.HttpRequest) -> func.HttpResponse:
+    """All guards."""
+    from shared.http.guards import list_guards
+
+    return await list_guards(req)
+
+
+@app.route("guards/{name}", methods=["GET"])
+async def guard(req: func.HttpRequest) -> func.HttpResponse:
+    """One guard with its status."""
+    from shared.http.guards import show_guard
+
+    return await show_guard(req)
+
+
+@app.route("guards/{name}", methods=["PUT"])
+async def register_guard(req: func.HttpRequest) -> func.HttpResponse:
+    """Creates or replaces a guard; proves at once, and restores where it enforces."""
+    from shared.http.guards import put_guard
+
+    return await put_guard(req)
+
+
+@app.route("guards/{name}", methods=["DELETE"])
+async def forget_guard(req: func.HttpRequest) -> func.HttpResponse:
+    """Forgets a guard; its NSG stays as it is."""
+    from shared.http.guards import delete_guard
+
+    return await delete_guard(req)
+
+
+@app.route("guards/{name}/reconcile", methods=["POST"])
+async def reconcile_now(req: func.HttpRequest) -> func.HttpResponse:
+    """Has a guard look now."""
+    from shared.http.guards import reconcile_now as run
+
+    return await run(req)
+
+
+@app.route("guards/{name}/suspend", methods=["POST"])
+async def suspend_guard(req: func.HttpRequest) -> func.HttpResponse:
+    """Has a guard stop writing and go on looking."""
+    from shared.http.guards import suspend_guard as run
+
+    return await run(req)
+
+
+@app.route("guards/{name}/resume", methods=["POST"])
+async def resume_guard(req: func.HttpRequest) -> func.HttpResponse:
+    """Has a guard go on, its circuit closed."""
+    from shared.http.guards import resume_guard as run
+
+    return await run(req)
+
+
+@app.route("guards/{name}/history", methods=["GET"])
+async def guard_history(req: func.HttpRequest) -> func.HttpResponse:
+    """What a guard has done, newest first."""
+    from shared.http.guards import show_history
+
+    return await show_history(req)
+
+
+@app.event_grid_trigger(arg_name="event")
+@app.queue_output(arg_name="looks", queue_name=LOOKS, connection=STORAGE)
+async def on_network_change(event: func.EventGridEvent, looks: func.Out[list[str]]) -> None:
+    """Azure says that an NSG, a network or a file system changed: re-validate, and restore."""
+    from shared.guards.triggers import on_event
+
+    looks.set(await on_event(event))
+
+
+@app.queue_trigger(arg_name="message", queue_name=LOOKS, connection=STORAGE)
+async def look_again(message: func.QueueMessage) -> None:
+    """The second look at a guard, when no event has come for a while: a first read may be stale."""
+    from shared.guards.triggers import on_look
+
+    await on_look(message.get_body().decode())
+
+
+@app.timer_trigger(arg_name="timer", schedule=SWEEP_SCHEDULE)
+@app.queue_output(arg_name="drifted", queue_name=DRIFTED, connection=STORAGE)
+async def sweep(timer: func.TimerRequest, drifted: func.Out[list[str]]) -> None:
+    """The net under the events: looks at everything in pages, and queues the guards that drifted."""
+    from shared.guards.triggers import on_timer
+
+    drifted.set(await on_timer(timer.past_due))
+
+
+@app.queue_trigger(arg_name="message", queue_name=DRIFTED, connection=STORAGE)
+async def reconcile_guard(message: func.QueueMessage) -> None:
+    """Reconciles the guard that a message names."""
+    from shared.guards.triggers import on_drifted
+
+    await on_drifted(message.get_body().decode())
+
+
+@app.queue_trigger(arg_name="message", queue_name=f"{DRIFTED}-poison", connection=STORAGE)
+async def report_poison(message: func.QueueMessage) -> None:
+    """Tells of a guard that could not be reconciled, however often it was tried."""
+    from shared.guards.triggers import on_poison
+
+    await on_poison(message.get_body().decode())
 
 
 @app.route("health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)

@@ -8,6 +8,7 @@ functions receive and return pass through the converters of the `azure-functions
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import hmac
 import json
@@ -26,8 +27,10 @@ from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Endpoint
 
+from local import event_grid
 from local.functions import LocalFunction, load_functions
 from local.queues import Message, Queues
+from local.timers import run_timer, timer_request
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
@@ -76,6 +79,7 @@ class FunctionsHost:
             routes=[
                 Endpoint("/admin/functions", self.list_functions, methods=["GET"]),
                 Endpoint("/admin/functions/{name}", self.run_by_hand, methods=["POST"]),
+                Endpoint(event_grid.PATH, self.receive_events, methods=["POST", "OPTIONS"]),
                 Endpoint("/{path:path}", self.serve, methods=EVERY_METHOD),
             ],
             lifespan=self.lifespan,
@@ -83,12 +87,21 @@ class FunctionsHost:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Serve the queues while HTTP is served; close what the app has opened at the end."""
+        """Serve queues and timers while HTTP is served; close what the app has opened at the end."""
+        timers = []
         for function in self.functions:
-            if function.trigger["type"] == "queueTrigger":
+            kind = function.trigger["type"]
+            if kind == "queueTrigger":
                 handle = functools.partial(self.run_message, function)
                 self.queues.serve(function.trigger["queueName"], handle)
+            elif kind == "timerTrigger":
+                call = functools.partial(self.run_timer, function)
+                work = run_timer(function.trigger["schedule"], call)
+                timers.append(asyncio.create_task(work))
         yield
+        for timer in timers:
+            timer.cancel()
+        await asyncio.gather(*timers, return_exceptions=True)
         await self.queues.stop()
         for close in closers():
             await close()
@@ -139,28 +152,75 @@ class FunctionsHost:
             for body in outputs[name].messages():
                 self.queues.put(binding["queueName"], body)
 
+    async def call(self, function: LocalFunction, value: Any) -> None:
+        """Call a function that no request waits for, and send what it sets; raises what it raises."""
+        outputs = {name: Output() for name in function.outputs("queue")}
+        started, outcome = time.perf_counter(), "Failed"
+        try:
+            await function.invoke(value, **outputs)
+            outcome = "Succeeded"
+        finally:
+            duration = 1000 * (time.perf_counter() - started)
+            text = "Executed 'Functions.%s' (%s, Duration=%.0fms)"
+            log.info(text, function.name, outcome, duration)
+        self.send(function, outputs)
+
     async def run_message(self, function: LocalFunction, message: Message) -> None:
-        """Call a function with a message of its queue; raises what the function raises."""
+        """Call a function with a message of its queue."""
         metadata = {
             "Id": Datum(message.id, "string"),
             "DequeueCount": Datum(message.dequeue_count, "int"),
         }
-        decoded = converter("queueTrigger").decode(
-            Datum(message.body, "string"), trigger_metadata=metadata
-        )
-        await function.invoke(decoded)
+        body = Datum(message.body, "string")
+        await self.call(function, converter("queueTrigger").decode(body, trigger_metadata=metadata))
+
+    async def run_timer(self, function: LocalFunction) -> None:
+        """Call a timer's function."""
+        told = Datum(timer_request(), "json")
+        await self.call(function, converter("timerTrigger").decode(told, trigger_metadata={}))
+
+    async def run_event(self, function: LocalFunction, event: dict[str, Any]) -> None:
+        """Call a function with an event."""
+        body = Datum(json.dumps(event), "json")
+        decoded = converter("eventGridTrigger").decode(body, trigger_metadata={})
+        try:
+            await self.call(function, decoded)
+        except Exception:
+            log.exception("%s failed", function.name)
+            raise
+
+    async def receive_events(self, request: Request) -> Response:
+        """Answer Event Grid's deliveries to `?functionName=`."""
+        name = request.query_params.get("functionName", "").lower()
+        kind = "eventGridTrigger"
+        found = [f for f in self.functions if f.name.lower() == name and f.trigger["type"] == kind]
+        if not self.has_key(request):
+            return Response(status_code=HTTPStatus.UNAUTHORIZED)
+        if not found:
+            return Response(status_code=HTTPStatus.NOT_FOUND)
+        return await event_grid.receive(request, functools.partial(self.run_event, found[0]))
 
     async def run_by_hand(self, request: Request) -> Response:
         """Answer `POST /admin/functions/{name}` with `{"input": …}`: run a function once."""
         if not self.has_key(request):
             return Response(status_code=HTTPStatus.UNAUTHORIZED)
-        name = str(request.path_params["name"])
-        function = next((f for f in self.functions if f.name == name and not f.is_http), None)
-        if function is None:
+        name = str(request.path_params["name"]).lower()
+        function = next((f for f in self.functions if f.name.lower() == name), None)
+        if function is None or function.is_http:
             return Response(status_code=HTTPStatus.NOT_FOUND)
-        body = json.loads(await request.body() or b"{}")
-        given = str(body.get("input", "")) if isinstance(body, dict) else ""
-        await self.run_message(function, Message(given))
+        try:
+            body = json.loads(await request.body() or b"{}")
+            given = body.get("input", "") if isinstance(body, dict) else ""
+            if function.trigger["type"] == "timerTrigger":
+                await self.run_timer(function)
+            elif function.trigger["type"] == "queueTrigger":
+                await self.run_message(function, Message(str(given)))
+            else:
+                event = json.loads(given) if isinstance(given, str) else given
+                await self.run_event(function, event)
+        except Exception:
+            log.exception("%s failed", function.name)
+            return Response(status_code=HTTPStatus.INTERNAL_SERVER_ERROR)
         return Response(status_code=HTTPStatus.ACCEPTED)
 
     def has_key(self, request: Request) -> bool:
@@ -225,7 +285,11 @@ class Output:
 
 def closers() -> list[Callable[[], Awaitable[None]]]:
     """Return what the app has opened and Azure's host closes by ending the process."""
-    known = (("shared.cloud.clients", "close_clients"), ("shared.cloud.store", "close_stores"))
+    known = (
+        ("shared.cloud.topic", "close_publishers"),
+        ("shared.cloud.clients", "close_clients"),
+        ("shared.cloud.store", "close_stores"),
+    )
     return [getattr(sys.modules[name], close) for name, close in known if name in sys.modules]
 
 

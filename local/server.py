@@ -53,6 +53,10 @@ def serve(options: Options) -> None:
         if options.estate:
             azure.call(fill)
         settle_in(azure.url)
+        webhook = f"{address}/runtime/webhooks/EventGrid?functionName=on_network_change"
+        if options.function_key:
+            webhook += f"&code={options.function_key}"
+        azure.call(lambda box: box.events.webhooks.append(webhook))
         host = load_host(options.function_key)
         say(f"Functions on {address} (Ctrl+C ends):")
         for line in host.describe(address):
@@ -77,6 +81,7 @@ def settle_in(azure_url: str) -> None:
     if os.environ.setdefault("AMLFS_ARM_ENDPOINT", azure_url) != azure_url:
         return
     os.environ.setdefault("AMLFS_ALLOWED_SCOPES", "/")
+    os.environ.setdefault("AMLFS_OUTCOME_TOPIC_ENDPOINT", f"{azure_url}/topics/outcomes/api/events")
     os.environ["IDENTITY_ENDPOINT"] = f"{azure_url}/msi/token"
     os.environ["IDENTITY_HEADER"] = "local"
 

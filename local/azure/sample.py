@@ -34,3 +34,4 @@ def fill(box: Box) -> None:
         answer = box.routes.arm.put(target, one["body"], {}, caller)
         if answer.operation is not None:
             box.estate.finish(answer.operation)
+    box.events.raised.clear()

@@ -17,6 +17,7 @@ from local.azure.arm import Answer
 from local.azure.controls import Buckets, Call, Fault, read_fault
 from local.azure.errors import ArmError, too_many_requests
 from local.azure.estate import Estate
+from local.azure.events import EventGrid
 from local.azure.identity import TENANT, Tokens, metadata, principal_of
 from local.azure.operations import Caller
 from local.azure.routes import Asked, Routes
@@ -43,11 +44,14 @@ class Box:
         self.estate = Estate()
         self.routes = Routes(self.estate)
         self.tokens = Tokens()
+        self.events = EventGrid(self.estate)
+        self.estate.on_change = self.events.raise_event
         self.reset()
 
     def reset(self) -> None:
         """Be as new."""
         self.estate.reset()
+        self.events.reset()
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.buckets = Buckets()
@@ -60,8 +64,35 @@ class Box:
         app.router.add_get("/metadata/identity/oauth2/token", self._token)
         app.router.add_get("/msi/token", self._token)
         app.router.add_get("/tenants", self._tenants)
+        app.router.add_post("/topics/{name}/api/events", self._take)
         app.router.add_route("*", "/{path:.*}", self._answer)
+        app.on_shutdown.append(self._close)
         return app
+
+    async def _close(self, _: web.Application) -> None:
+        await self.events.close()
+
+    # -- the outcome topic ------------------------------------------------------------------------
+
+    async def _take(self, request: web.Request) -> web.StreamResponse:
+        """Take outcomes as an Event Grid custom topic does: CloudEvents, from whom it knows."""
+        fault = self._next_fault("POST", request.path)
+        if fault is not None and "cut" in fault.document:
+            return cut(request)
+        if fault is not None:
+            answer = faulty(fault.document)
+            return web.json_response(answer.body, status=answer.status, headers=answer.headers)
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if not token or (self.estate.settings.strictAuth and not self.tokens.is_ours(token)):
+            return web.json_response({"error": {"code": "Unauthorized"}}, status=401)
+        if not request.content_type.startswith("application/cloudevents"):
+            return web.json_response({"error": {"code": "UnsupportedMediaType"}}, status=415)
+        wrong = self.events.take(json.loads(await request.read()))
+        if wrong is not None:
+            return web.json_response(
+                {"error": {"code": "BadRequest", "message": wrong}}, status=400
+            )
+        return web.Response()
 
     # -- signing in -------------------------------------------------------------------------------
 
@@ -196,6 +227,13 @@ class Box:
             ("GET", "faults"): self._get_faults,
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._forget_faults,
+            ("GET", "events"): self._get_events,
+            ("DELETE", "events"): self._forget_events,
+            ("GET", "outcomes"): self._get_outcomes,
+            ("DELETE", "outcomes"): self._forget_outcomes,
+            ("GET", "webhooks"): self._get_webhooks,
+            ("POST", "webhooks"): self._add_webhook,
+            ("DELETE", "webhooks"): self._forget_webhooks,
             ("POST", "reset"): self._reset,
         }
 
@@ -224,6 +262,36 @@ class Box:
     async def _forget_faults(self, _: web.Request) -> Any:
         self.faults = []
         return {"value": []}
+
+    async def _get_events(self, _: web.Request) -> Any:
+        return {"value": [raised.to_json() for raised in self.events.raised]}
+
+    async def _forget_events(self, _: web.Request) -> Any:
+        self.events.raised = []
+        return {"value": []}
+
+    async def _get_outcomes(self, _: web.Request) -> Any:
+        return {"value": self.events.outcomes}
+
+    async def _forget_outcomes(self, _: web.Request) -> Any:
+        self.events.outcomes = []
+        return {"value": []}
+
+    async def _get_webhooks(self, _: web.Request) -> Any:
+        return {"value": [{"endpoint": webhook} for webhook in self.events.webhooks]}
+
+    async def _add_webhook(self, request: web.Request) -> Any:
+        document = await request.json()
+        endpoint = document.get("endpoint") if isinstance(document, dict) else None
+        if not isinstance(endpoint, str) or not endpoint.startswith("http"):
+            raise ValueError('Give {"endpoint": "http…"}.')
+        if endpoint not in self.events.webhooks:
+            self.events.webhooks.append(endpoint)
+        return await self._get_webhooks(request)
+
+    async def _forget_webhooks(self, request: web.Request) -> Any:
+        self.events.webhooks = []
+        return await self._get_webhooks(request)
 
     async def _reset(self, _: web.Request) -> Any:
         self.reset()

@@ -103,6 +103,11 @@ class Application:
         self._wrote = False
         self._in_doubt = False
 
+    @property
+    def may_have_written(self) -> bool:
+        """Whether a write was taken, or its answer was lost."""
+        return self._wrote or self._in_doubt
+
     async def run(self) -> Applied:
         """Apply the intent.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.amlfs.advice import Notice, advise
 from shared.amlfs.catalogue import load_catalogue
@@ -20,6 +20,8 @@ from shared.nsg.service_tags import shipped_service_tags
 from shared.planning.plan import ForeignRules, Question
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from shared.amlfs.intent import Intent
     from shared.amlfs.statement import IntentStatement
     from shared.cloud.network import Network
@@ -109,23 +111,58 @@ async def read_live(
         NotFound: a subnet, network or file system is not there.
         InvalidInput: what was found cannot be a file system's network.
     """
-    file_system_id = statement.file_system_id
-    own_id = statement.file_system_subnet.id if statement.file_system_subnet else None
-    location = None
-    if file_system_id and network:
-        document = await network.file_system(file_system_id)
-        location = str(document.get("location", ""))
-        own_id = str((document.get("properties") or {}).get("filesystemSubnet", ""))
-    client_ids = [s.id for s in statement.client_subnets or () if s.id]
-    subnet_ids = [*([own_id] if own_id else []), *client_ids]
+    located = Located(subnet_id=stated_subnet(statement))
+    if statement.file_system_id and network:
+        located = locate(await network.file_system(statement.file_system_id))
     nsg_id = statement.network_security_group_id if with_nsg else None
-    nsg, networks = await read_together(network, nsg_id, subnet_ids)
-    subnets = {one: find_subnet(one, networks) for one in subnet_ids}
+    nsg, networks = await read_together(network, nsg_id, subnet_ids(statement, located))
+    return assemble(statement, located, nsg, networks)
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """Where a file system is.
+
+    Attributes:
+        subnet_id: of its subnet, where it is known.
+        location: where ARM says so.
+    """
+
+    subnet_id: str | None = None
+    location: str | None = None
+
+
+def locate(file_system: Mapping[str, Any]) -> Located:
+    """Return where an AMLFS file system's body says that it is."""
+    subnet = (file_system.get("properties") or {}).get("filesystemSubnet")
+    return Located(subnet, str(file_system.get("location", "")))
+
+
+def stated_subnet(statement: IntentStatement) -> str | None:
+    """Return the id of the file system's subnet, where the statement names it by its id."""
+    return statement.file_system_subnet.id if statement.file_system_subnet else None
+
+
+def subnet_ids(statement: IntentStatement, located: Located) -> list[str]:
+    """Return the ids of the subnets whose prefixes an intent needs."""
+    clients = [s.id for s in statement.client_subnets or () if s.id]
+    return [*([located.subnet_id] if located.subnet_id else []), *clients]
+
+
+def assemble(
+    statement: IntentStatement,
+    located: Located,
+    nsg: NetworkSecurityGroup | None,
+    networks: Mapping[str, VirtualNetwork],
+) -> Live:
+    """Put together what was read; raises as `read_live`."""
+    subnets = {one: find_subnet(one, networks) for one in subnet_ids(statement, located)}
     prefixes = {one: ipv4_of(subnet) for one, subnet in subnets.items()}
+    own_id = located.subnet_id
     own = subnets[own_id] if own_id else None
-    if own_id and file_system_id:
+    if own_id and statement.file_system_id:
         prefixes[""] = prefixes[own_id]
-    resolved = statement.with_subnets(prefixes, location)
+    resolved = statement.with_subnets(prefixes, located.location)
     check(statement, resolved, own)
     intent = resolved.resolve()
     tags = shipped_service_tags(intent.location.cloud)
@@ -140,13 +177,13 @@ async def read_live(
 
 
 async def read_together(
-    network: Network | None, nsg_id: str | None, subnet_ids: list[str]
+    network: Network | None, nsg_id: str | None, subnets: list[str]
 ) -> tuple[NetworkSecurityGroup | None, dict[str, VirtualNetwork]]:
     """Read the NSG and the subnets' networks, all at once and each of them once."""
     if network is None:
         return None, {}
-    network_ids = list(dict.fromkeys(parent_id(one).lower() for one in subnet_ids))
-    spelled = {parent_id(one).lower(): parent_id(one) for one in subnet_ids}
+    network_ids = list(dict.fromkeys(parent_id(one).lower() for one in subnets))
+    spelled = {parent_id(one).lower(): parent_id(one) for one in subnets}
     reads = asyncio.gather(*(network.virtual_network(spelled[one]) for one in network_ids))
     nsg, found = await asyncio.gather(read_nsg(network, nsg_id), reads)
     return nsg, dict(zip(network_ids, found, strict=True))
@@ -157,9 +194,10 @@ async def read_nsg(network: Network, nsg_id: str | None) -> NetworkSecurityGroup
     return await network.nsg(nsg_id) if nsg_id else None
 
 
-def find_subnet(subnet_id: str, networks: dict[str, VirtualNetwork]) -> Subnet:
+def find_subnet(subnet_id: str, networks: Mapping[str, VirtualNetwork]) -> Subnet:
     """Return a subnet from its network's body; raises `NotFound`."""
-    subnet = networks[parent_id(subnet_id).lower()].subnet(subnet_id)
+    network = networks.get(parent_id(subnet_id).lower())
+    subnet = network.subnet(subnet_id) if network else None
     if subnet is None:
         raise NotFound(f"There is no subnet {subnet_id}.")
     return subnet

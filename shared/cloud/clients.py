@@ -34,9 +34,14 @@ POLL_SECONDS = 0.25
 class CallPolicy(SansIOHTTPPolicy[Any, Any]):
     """Adds the correlation id to every call, and lets plain http through to this machine alone."""
 
+    def __init__(self, *, counted: bool = True) -> None:
+        """Count the calls among those to ARM, or not."""
+        self._counted = counted
+
     def on_request(self, request: PipelineRequest[Any]) -> None:
         """Prepare one call."""
-        count_call()
+        if self._counted:
+            count_call()
         request.http_request.headers["x-ms-correlation-request-id"] = correlation_id()
         if urlsplit(request.http_request.url).hostname in LOOPBACK:
             request.context.options["enforce_https"] = False
@@ -107,6 +112,12 @@ class Clients:
                 polling_interval=POLL_SECONDS,
             )
         return client
+
+    def same_host(self, link: str | None) -> str:
+        """Return a link to a next page if it leads to ARM itself; tokens go nowhere else."""
+        own = urlsplit(self._settings.arm_endpoint)
+        other = urlsplit(link or "")
+        return link if link and (other.scheme, other.netloc) == (own.scheme, own.netloc) else ""
 
     async def close(self) -> None:
         """Give back connections and the credential's own."""

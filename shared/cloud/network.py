@@ -25,15 +25,17 @@ from shared.cloud.resources import (
 from shared.errors import ArmAnswer, ArmRefused, NotFound
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from azure.mgmt.network.aio import NetworkManagementClient
 
     from shared.cloud.resources import Document, ResourceId, Subnet
     from shared.settings import Settings
 
-LUSTRE_API = "2024-03-01"
-"""The api-version of Microsoft.StorageCache/amlFilesystems."""
+LUSTRE_API, NETWORK_API = "2024-03-01", "2024-07-01"
+NSGS = "Microsoft.Network/networkSecurityGroups"
+NETWORKS = "Microsoft.Network/virtualNetworks"
+FILE_SYSTEMS = "Microsoft.StorageCache/amlFilesystems"
 
 
 class FirstAnswer(AsyncARMPolling):
@@ -87,6 +89,19 @@ class Network:
             response.raise_for_status()
         document: Document = response.json()
         return document
+
+    async def pages(self, subscription: str, kind: str) -> AsyncIterator[list[Document]]:
+        """Yield all resources of a type in a subscription, page by page, as ARM sends them."""
+        api = LUSTRE_API if kind == FILE_SYSTEMS else NETWORK_API
+        link = f"/subscriptions/{subscription}/providers/{kind}?api-version={api}"
+        client = self._clients.of(subscription)
+        while link:
+            with translated(f"Listing {kind} of subscription {subscription}"):
+                response = await client.send_request(HttpRequest("GET", link))
+                response.raise_for_status()
+                page = response.json()
+            yield page.get("value") or []
+            link = self._clients.same_host(page.get("nextLink"))
 
     async def put_nsg(self, nsg_id: str, body: Any, etag: str | None) -> NetworkSecurityGroup:
         """Replace an NSG that is as it was read, or create one that is not there.

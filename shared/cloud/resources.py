@@ -149,11 +149,11 @@ class VirtualNetwork:
         return self.subnets.get(parse_id(subnet_id).child.lower())
 
 
-def read_network(document: Document) -> VirtualNetwork:
-    """Read a virtual network's body."""
+def read_network(document: Document, *, slim: bool = False) -> VirtualNetwork:
+    """Read a virtual network's body; a slim one cannot be written back, and takes little room."""
     properties = document.get("properties") or {}
     peerings = [p.get("properties") or {} for p in properties.get("virtualNetworkPeerings") or ()]
-    subnets = [read_subnet(one) for one in properties.get("subnets") or ()]
+    subnets = [read_subnet(one, slim=slim) for one in properties.get("subnets") or ()]
     by_name = {parse_id(subnet.id).child.lower(): subnet for subnet in subnets}
     return VirtualNetwork(
         id=str(document.get("id", "")),
@@ -170,8 +170,8 @@ def read_network(document: Document) -> VirtualNetwork:
     )
 
 
-def read_subnet(document: Document) -> Subnet:
-    """Read a subnet's body."""
+def read_subnet(document: Document, *, slim: bool = False) -> Subnet:
+    """Read a subnet's body; see `read_network`."""
     properties = document.get("properties") or {}
     one, several = properties.get("addressPrefix"), properties.get("addressPrefixes") or ()
     nsg = properties.get("networkSecurityGroup") or {}
@@ -181,7 +181,7 @@ def read_subnet(document: Document) -> Subnet:
         prefixes=tuple(dict.fromkeys(map(ip_network, filter(None, (one, *several))))),
         nsg_id=nsg.get("id"),
         has_routes=bool(properties.get("routeTable")),
-        document=document,
+        document={} if slim else document,
     )
 
 

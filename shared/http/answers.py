@@ -49,9 +49,9 @@ def answered(operation: Operation) -> Operation:
 def json_response(
     body: object, status: int = 200, headers: Mapping[str, str] | None = None
 ) -> func.HttpResponse:
-    """Return a JSON answer."""
+    """Return a JSON answer; one without a body where there is nothing to say."""
     return func.HttpResponse(
-        json.dumps(body, indent=2, ensure_ascii=False),
+        json.dumps(body, indent=2, ensure_ascii=False) if body is not None else b"",
         status_code=status,
         headers=dict(headers or {}),
         mimetype="application/json",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from shared.cloud.network import Network
     from shared.planning.renderings import Form
 
+PAGE, LONGEST_PAGE = 100, 500
 BODY_LIMIT = 1 << 20
 """Bytes; the contract's 1 MiB."""
 
@@ -71,6 +72,19 @@ def read_flag(request: func.HttpRequest, name: str) -> bool:
             HTTPStatus.BAD_REQUEST, "wrong-query", "Wrong query", f"?{name}= is true or false."
         )
     return bool(value == "true")
+
+
+def read_limit(request: func.HttpRequest) -> int:
+    """Return how many items a page shall have; raises `Problem` 400 for no number from 1 to 500."""
+    value = request.params.get("limit", str(PAGE))
+    if not value.isdecimal() or not 1 <= int(value) <= LONGEST_PAGE:
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "wrong-query",
+            "Wrong query",
+            f"?limit= is a number from 1 to {LONGEST_PAGE}.",
+        )
+    return int(value)
 
 
 def wanted_form(request: func.HttpRequest) -> Form:

@@ -1,0 +1,237 @@
+"""Event Grid in the box: resource events, their delivery to webhooks, and a topic for outcomes.
+
+Source: "Azure Resource Manager as an Event Grid source", "Event Grid delivery and retry" and "Webhook
+event delivery", Microsoft Learn.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from local.azure.identity import TENANT
+
+if TYPE_CHECKING:
+    from local.azure.estate import Estate
+    from local.azure.operations import Operation
+
+Document = dict[str, Any]
+
+RETRY_SECONDS = (10, 30, 60, 300, 600, 1800, 3600, 10800, 21600, 43200)
+"""Between one try and the next; the last one is repeated."""
+
+TRIES, DAY = 30, 86400
+NEVER_RETRIED = (400, 401, 403, 413)
+ANSWER_SECONDS = 30
+OBJECT_ID = "http://schemas.microsoft.com/identity/claims/objectidentifier"
+
+
+@dataclass(slots=True)
+class Raised:
+    """An event with what became of it.
+
+    Attributes:
+        event: in the schema that was set when it was raised.
+        deliveries: each try, with its status (None where no answer came), time and number.
+        dead_lettered: whether it was given up.
+    """
+
+    event: Document
+    deliveries: list[Document] = field(default_factory=list)
+    dead_lettered: bool = False
+
+    def to_json(self) -> Document:
+        """Spell the event with its deliveries."""
+        more = {"deliveries": self.deliveries, "deadLettered": self.dead_lettered}
+        return {**self.event, **more}
+
+
+class EventGrid:
+    """Raises an event for every write that succeeds, and delivers it.
+
+    Attributes:
+        raised: all events, in order.
+        webhooks: where they are delivered.
+        outcomes: what the topic has taken, in order.
+    """
+
+    def __init__(self, estate: Estate) -> None:
+        self._estate = estate
+        self._chance = random.Random()  # noqa: S311 - no secret
+        self._session: aiohttp.ClientSession | None = None
+        self._deliveries: set[asyncio.Task[None]] = set()
+        self._validated: set[tuple[str, str]] = set()
+        self.webhooks: list[str] = []
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget events and outcomes; what is on its way is lost."""
+        self.raised: list[Raised] = []
+        self.outcomes: list[Document] = []
+        for task in self._deliveries:
+            task.cancel()
+
+    async def close(self) -> None:
+        """End all deliveries."""
+        self.reset()
+        await asyncio.gather(*self._deliveries, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    # -- raising ----------------------------------------------------------------------------------
+
+    def raise_event(self, operation: Operation) -> None:
+        """Raise the event of an operation that has succeeded."""
+        settings, chance = self._estate.settings, self._chance
+        event = event_of(operation, settings.eventSchema)
+        raised = Raised(event)
+        self.raised.append(raised)
+        for webhook in self.webhooks:
+            if chance.random() < settings.eventLossRate:
+                continue
+            copies = 2 if chance.random() < settings.eventDuplicateRate else 1
+            for _ in range(copies):
+                spread = chance.uniform(0, 10) if settings.eventReorder else 1
+                delay = settings.eventDelaySeconds * spread
+                self._start(self._deliver(webhook, raised, delay))
+
+    def _start(self, delivery: Any) -> None:
+        task = asyncio.get_running_loop().create_task(delivery)
+        self._deliveries.add(task)
+        task.add_done_callback(self._deliveries.discard)
+
+    # -- delivering -------------------------------------------------------------------------------
+
+    async def _deliver(self, webhook: str, raised: Raised, delay: float) -> None:
+        """Deliver one event, again and again where that helps."""
+        await asyncio.sleep(delay)
+        waited = 0.0
+        for attempt in range(1, TRIES + 1):
+            status = await self._try(webhook, raised.event)
+            now = datetime.now(UTC).isoformat()
+            raised.deliveries.append({"status": status, "time": now, "attempt": attempt})
+            if status is not None and status < 300:
+                return
+            seconds = RETRY_SECONDS[min(attempt - 1, len(RETRY_SECONDS) - 1)]
+            waited += seconds
+            if status in NEVER_RETRIED or waited > DAY:
+                break
+            await asyncio.sleep(seconds * self._estate.settings.retryScale)
+        raised.dead_lettered = True
+
+    async def _try(self, webhook: str, event: Document) -> int | None:
+        """Deliver once; returns the status, or None where no answer came in time."""
+        is_cloud = "specversion" in event
+        body: Any = event if is_cloud else [event]
+        kind = "application/cloudevents+json" if is_cloud else "application/json"
+        headers = {"Content-Type": f"{kind}; charset=utf-8", "aeg-event-type": "Notification"}
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._validate(webhook, is_cloud=is_cloud)
+                session = self._open()
+                async with session.post(webhook, json=body, headers=headers) as answer:
+                    return answer.status
+        except (aiohttp.ClientError, TimeoutError):
+            return None
+
+    async def _validate(self, webhook: str, *, is_cloud: bool) -> None:
+        """Shake hands before the first delivery in a schema."""
+        key = webhook, "cloud" if is_cloud else "grid"
+        if key in self._validated:
+            return
+        session = self._open()
+        if is_cloud:
+            headers = {"WebHook-Request-Origin": "eventgrid.azure.net"}
+            async with session.options(webhook, headers=headers) as answer:
+                accepted = answer.headers.get("WebHook-Allowed-Origin") is not None
+        else:
+            code = str(uuid.uuid4())
+            event = validation_event(code)
+            headers = {"aeg-event-type": "SubscriptionValidation"}
+            async with session.post(webhook, json=[event], headers=headers) as answer:
+                document = await answer.json(content_type=None) if answer.status == 200 else {}
+                accepted = (document or {}).get("validationResponse") == code
+        if not accepted:
+            raise aiohttp.ClientError("the webhook did not shake hands")
+        self._validated.add(key)
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession()
+        return self._session
+
+    # -- the topic --------------------------------------------------------------------------------
+
+    def take(self, events: Any) -> str | None:
+        """Take CloudEvents into the topic; returns what is wrong with them, if anything."""
+        for event in events if isinstance(events, list) else [events]:
+            known = isinstance(event, dict) and event.get("specversion") == "1.0"
+            if not known or not all(event.get(name) for name in ("id", "source", "type")):
+                return "Every event needs specversion 1.0, id, source and type."
+        self.outcomes += events if isinstance(events, list) else [events]
+        return None
+
+
+def event_of(operation: Operation, schema: str) -> Document:
+    """Return the resource event of an operation."""
+    target, caller = operation.target, operation.caller
+    verb = "delete" if operation.is_delete else "write"
+    action = f"{target.type}/{verb}"
+    data = {
+        "authorization": {"scope": str(target), "action": action, "evidence": {}},
+        "claims": {OBJECT_ID: caller.principal, "oid": caller.principal}
+        if caller.principal
+        else {},
+        "correlationId": caller.correlation_id,
+        "httpRequest": {},
+        "resourceProvider": target.namespace,
+        "resourceUri": str(target),
+        "operationName": action,
+        "status": "Succeeded",
+        "subscriptionId": target.subscription,
+        "tenantId": TENANT,
+    }
+    kind = f"Microsoft.Resources.Resource{verb.title()}Success"
+    stamp = datetime.fromtimestamp(time.time(), UTC).isoformat().replace("+00:00", "Z")
+    event_id = str(uuid.uuid4())
+    if schema == "CloudEventSchemaV1_0":
+        return {
+            "specversion": "1.0",
+            "id": event_id,
+            "source": f"/subscriptions/{target.subscription}",
+            "subject": str(target),
+            "type": kind,
+            "time": stamp,
+            "data": data,
+        }
+    return {
+        "id": event_id,
+        "topic": f"/subscriptions/{target.subscription}",
+        "subject": str(target),
+        "eventType": kind,
+        "eventTime": stamp,
+        "data": data,
+        "dataVersion": "2",
+        "metadataVersion": "1",
+    }
+
+
+def validation_event(code: str) -> Document:
+    """Return the event with which a webhook is asked whether it wants events."""
+    return {
+        "id": str(uuid.uuid4()),
+        "topic": f"/subscriptions/{uuid.UUID(int=0)}",
+        "subject": "",
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "eventTime": datetime.now(UTC).isoformat(),
+        "data": {"validationCode": code},
+        "dataVersion": "2",
+        "metadataVersion": "1",
+    }
