@@ -46,12 +46,14 @@ class Terms:
         foreign_rules: whether foreign rules that block or leak are removed.
         reassociate: whether the subnet may be taken from another NSG.
         allow_shared: whether an NSG that filters others too may be written.
+        own_subnets: ids of subnets that the NSG may filter besides, because the file system was there.
         partial: whether what can be placed is written where something else cannot, as a guard does.
     """
 
     foreign_rules: ForeignRules = ForeignRules.KEEP
     reassociate: bool = False
     allow_shared: bool = False
+    own_subnets: tuple[str, ...] = ()
     partial: bool = False
 
 
@@ -187,13 +189,15 @@ class Application:
 def refuse(planned: LivePlan, terms: Terms, settings: Settings) -> None:
     """Raise what forbids carrying out a plan; also where there is nothing to do."""
     live = planned.live
-    if live.other_users and not terms.allow_shared:
+    own = {subnet.lower() for subnet in terms.own_subnets}
+    others = [user for user in live.other_users if user.lower() not in own]
+    if others and not terms.allow_shared:
         raise Conflict(
             "shared-network-security-group",
-            f"{live.nsg_id} also filters {', '.join(live.other_users)}: the article's deny rows would"
+            f"{live.nsg_id} also filters {', '.join(others)}: the article's deny rows would"
             " cut off everybody there. Give the file system's subnet an NSG of its own, or set"
             " allowShared.",
-            {"otherUsers": list(live.other_users)},
+            {"otherUsers": others},
         )
     current = live.subnet.nsg_id if live.subnet else None
     if current and planned.associates and not terms.reassociate:

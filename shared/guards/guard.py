@@ -81,11 +81,6 @@ class GuardStatement(Document):
                 f"{at}/intent/networkSecurityGroupId", "Name the NSG that the guard keeps right."
             )
 
-    @property
-    def terms(self) -> Terms:
-        """What the guard may do: all that can be done of what is needed."""
-        return Terms(self.foreign_rules, self.reassociate, self.allow_shared, partial=True)
-
     def to_json(self) -> dict[str, Any]:
         """Spell it as it was stated, without what the service knows."""
         kept: dict[str, Any] = self.model_dump(
@@ -121,6 +116,7 @@ class Guard:
         suspended: whether it only looks.
         declared: whether the deployment declares it, so that it is read-only over HTTP.
         subnet_id: the file system's subnet, so far as it is known by its id.
+        former_subnets: where the file system was before; the NSG may filter them still.
         watched: ids, without case, of the resources whose changes concern it.
         status: how it is doing.
         circuit: its circuit breaker.
@@ -134,6 +130,7 @@ class Guard:
     suspended: bool = False
     declared: bool = False
     subnet_id: str | None = None
+    former_subnets: tuple[str, ...] = ()
     watched: tuple[str, ...] = ()
     status: Status = field(default_factory=Status)
     circuit: Circuit = field(default_factory=Circuit)
@@ -157,6 +154,24 @@ class Guard:
         enforcing = self.statement.mode is Mode.ENFORCE
         return enforcing and not self.suspended and not self.circuit.is_open
 
+    @property
+    def terms(self) -> Terms:
+        """What it may do: all that can be done of what is needed."""
+        stated = self.statement
+        own = (*self.former_subnets, *([self.subnet_id] if self.subnet_id else []))
+        return Terms(
+            stated.foreign_rules, stated.reassociate, stated.allow_shared, own, partial=True
+        )
+
+    def found_in(self, subnet_id: str | None) -> Guard:
+        """Return it after its file system was found in a subnet."""
+        old = self.subnet_id
+        if subnet_id is None or (old or "").lower() == subnet_id.lower():
+            return self
+        former = dict.fromkeys((*self.former_subnets, *([old] if old else [])))
+        former.pop(subnet_id, None)
+        return replace(self, subnet_id=subnet_id, former_subnets=tuple(former))
+
     def checked(self, verdict: str, now: float) -> Guard:
         """Return it after its state was looked at."""
         same = verdict == self.status.verdict
@@ -175,6 +190,7 @@ class Guard:
             "suspended": self.suspended,
             "declared": self.declared,
             "subnetId": self.subnet_id,
+            "formerSubnets": list(self.former_subnets),
             "watched": list(self.watched),
             "status": [status.verdict, status.since, status.last_outcome, status.last_checked],
             "circuit": self.circuit.to_json(),
@@ -191,6 +207,7 @@ class Guard:
             suspended=document["suspended"],
             declared=document["declared"],
             subnet_id=document["subnetId"],
+            former_subnets=tuple(document["formerSubnets"]),
             watched=tuple(document["watched"]),
             status=Status(*document["status"]),
             circuit=Circuit.from_json(document["circuit"]),

@@ -110,7 +110,7 @@ class Reconciliation:
             return await self._look()
         application = Application(
             guard.statement.intent,
-            guard.statement.terms,
+            guard.terms,
             desk.settings,
             desk.network,
             self._before_write,
@@ -170,7 +170,7 @@ class Reconciliation:
                 circuit = circuit.written(finding.digest, now, limits)
             if circuit.is_open and is_drifting:
                 circuit = circuit.drifting(now)
-            checked = guard.checked(finding.verdict, now)
+            checked = guard.checked(finding.verdict, now).found_in(finding.subnet_id)
             last = events[-1][0].value if events else checked.status.last_outcome
             return replace(
                 checked,
@@ -178,7 +178,6 @@ class Reconciliation:
                 circuit=circuit,
                 announced=announced,
                 pending=None,
-                subnet_id=finding.subnet_id or guard.subnet_id,
                 watched=finding.watched or guard.watched,
             )
 
@@ -355,7 +354,7 @@ def look(live: Live, guard: Guard, settings: Settings) -> Finding:
     """Return what a guard's live state comes to, without writing; raises `TooIntricate`, `Refused`."""
     planned = plan_live(live, guard.statement.foreign_rules)
     try:
-        refuse(planned, guard.statement.terms, settings)
+        refuse(planned, guard.terms, settings)
     except Conflict as refusal:
         return seen(planned, refusal)
     return seen(planned)

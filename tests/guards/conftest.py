@@ -1,0 +1,114 @@
+"""A guarded file system: the service, an embedded Azure that tells it of changes, one guard."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.azure import INTENT, NSG, Azure
+from tests.planning.test_plan import nineteen
+
+WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_network_change"
+
+
+class Guarded:
+    """What a test of guards does with the service and Azure."""
+
+    def __init__(self, service: httpx.Client, azure: Azure) -> None:
+        self.service = service
+        self.azure = azure
+
+    def put(self, name: str = "fs", status: int | None = None, **body: Any) -> dict[str, Any]:
+        answer = self.service.put(
+            f"/api/guards/{name}", json={"intent": INTENT, **body}, timeout=30
+        )
+        assert answer.status_code in ((status,) if status else (200, 201)), answer.text
+        return answer.json()
+
+    def get(self, name: str = "fs") -> dict[str, Any]:
+        answer = self.service.get(f"/api/guards/{name}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def post(self, action: str, name: str = "fs") -> dict[str, Any]:
+        answer = self.service.post(f"/api/guards/{name}/{action}", timeout=30)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def run(self, function: str, value: Any = "", status: int = 202) -> None:
+        answer = self.service.post(
+            f"/admin/functions/{function}", json={"input": value}, timeout=60
+        )
+        assert answer.status_code == status, answer.text
+
+    def outcomes(self) -> list[dict[str, Any]]:
+        return self.azure.client.get("/_box/outcomes").json()["value"]
+
+    def types(self) -> list[str]:
+        return [event["type"].removeprefix("amlfs.guard.") for event in self.outcomes()]
+
+    def history(self, name: str = "fs") -> list[dict[str, Any]]:
+        return self.service.get(f"/api/guards/{name}/history").json()["value"]
+
+    def events(self) -> list[dict[str, Any]]:
+        return self.azure.client.get("/_box/events").json()["value"]
+
+    def is_right(self) -> bool:
+        body = {"intent": INTENT}
+        answer = self.service.post("/api/verify", json=body)
+        return answer.status_code == 200 and answer.json()["verdict"] == "compliant"
+
+    def quiet(self, seconds: float = 10) -> None:
+        """Wait until every event has been answered, and every second look is over."""
+        end = time.monotonic() + seconds
+        calm_since = time.monotonic()
+        seen = -1
+        while time.monotonic() - calm_since < 0.25:
+            events = self.events()
+            open_ = [e for e in events if not e["deliveries"] and not e["deadLettered"]]
+            count = len(self.azure.calls())
+            if open_ or count != seen:
+                calm_since, seen = time.monotonic(), count
+            assert time.monotonic() < end, "it does not become quiet"
+            time.sleep(0.02)
+
+    def forget(self) -> None:
+        for what in ("outcomes", "events", "calls", "faults"):
+            self.azure.client.delete(f"/_box/{what}")
+
+    def writes(self) -> int:
+        return sum(call["method"] != "GET" for call in self.azure.calls())
+
+
+@pytest.fixture
+def idle(service, azure, monkeypatch) -> Iterator[Guarded]:
+    """A file system's network as it should be, and no guard yet."""
+    monkeypatch.setenv("AMLFS_SETTLE_SECONDS", "0.15")
+    topic = f"{azure.server.url}/topics/outcomes/api/events"
+    monkeypatch.setenv("AMLFS_OUTCOME_TOPIC_ENDPOINT", topic)
+    azure.set(eventDelaySeconds=0.01)
+    azure.nsg(nineteen())
+    azure.network(NSG)
+    webhook = str(service.base_url).rstrip("/") + WEBHOOK
+    azure.client.post("/_box/webhooks", json={"endpoint": webhook})
+    azure.client.delete("/_box/events")
+    guarded = Guarded(service, azure)
+    yield guarded
+    guarded.quiet()
+    azure.client.delete("/_box/webhooks")
+    azure.set(operationSeconds=0)
+    for guard in service.get("/api/guards").json()["value"]:
+        service.delete(f"/api/guards/{guard['name']}")
+
+
+@pytest.fixture
+def guarded(idle) -> Guarded:
+    """The same with a guard that has found everything right."""
+    assert idle.put()["status"]["verdict"] == "compliant"
+    idle.quiet()
+    idle.forget()
+    return idle
