@@ -134,5 +134,9 @@ class OutcomeUnknown(Transient):
     """A write whose answer never came: it may have been taken or not."""
 
 
+class StillRunning(Transient):
+    """A write that ARM has taken and is still carrying out."""
+
+
 class ArmRefused(GuardError):
     """ARM says no, and will say so again: missing rights, a policy, a body that it does not take."""

@@ -101,7 +101,10 @@ class Arm:
         self, shown: Iterable[Resource], path: str, query: Mapping[str, str], caller: Caller
     ) -> Answer:
         """Answer a page of a list; live ARM was never seen to page so few resources."""
-        first = int(query.get("$skiptoken", "0"))
+        token = query.get("$skiptoken", "0")
+        if not token.isdecimal():
+            raise ArmError(400, "InvalidSkipToken", f"The skip token {token!r} is none.")
+        first = int(token)
         size = int(self.estate.settings.pageSize)
         page = list(islice(shown, first, first + size + 1))
         value = [kind_of(r.id).show(r, caller.api, self.estate) for r in page[:size]]
@@ -367,6 +370,8 @@ def check_conditions(
 
 def read_body(kind: Kind, body: Document, old: Resource | None) -> tuple[Document, Any]:
     """Read a body; what cannot be read is refused as ARM refuses it."""
+    if not isinstance(body.get("properties") or {}, dict):
+        raise invalid_format("properties is no object.")
     try:
         return kind.read(body, old)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

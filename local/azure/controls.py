@@ -76,6 +76,7 @@ def read_fault(document: object) -> Fault:
     """Read a fault; raises `ValueError`."""
     if not isinstance(document, dict):
         raise ValueError("Give a JSON object.")  # noqa: TRY004 - it is the caller's value
+    document = {name: value for name, value in document.items() if value is not None}
     for name, value in document.items():
         if name not in FAULT_FIELDS:
             raise ValueError(f"No field is called {name}; there is {', '.join(FAULT_FIELDS)}.")
@@ -86,6 +87,8 @@ def read_fault(document: object) -> Fault:
         raise ValueError("cut is before or after.")
     if "cut" not in document and not 200 <= document.get("status", 0) <= 599:
         raise ValueError("Give a status from 200 to 599, or cut.")
+    if document.get("times", 1) < 1:
+        raise ValueError("times is a number from 1.")
     return Fault(document, document.get("times", 1))
 
 

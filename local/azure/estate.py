@@ -140,7 +140,7 @@ class Estate:
 
     def remember(self, resource: Resource, before: Resource | None) -> None:
         """Keep what stale reads will show, if there are any."""
-        if self.settings.staleReadSeconds > 0 and not self.is_stale(resource):
+        if self.settings.staleReadSeconds > 0:
             resource.before = before
 
     def begin(self, operation: Operation) -> None:

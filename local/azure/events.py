@@ -41,15 +41,18 @@ class Raised:
         event: in the schema that was set when it was raised.
         deliveries: each try, with its status (None where no answer came), time and number.
         dead_lettered: whether it was given up.
+        lost: whether it never left, because the settings say that events get lost.
     """
 
     event: Document
     deliveries: list[Document] = field(default_factory=list)
     dead_lettered: bool = False
+    lost: bool = False
 
     def to_json(self) -> Document:
         """Spell the event with its deliveries."""
-        more = {"deliveries": self.deliveries, "deadLettered": self.dead_lettered}
+        more: Document = {"deliveries": self.deliveries, "deadLettered": self.dead_lettered}
+        more["lost"] = self.lost
         return {**self.event, **more}
 
 
@@ -95,6 +98,7 @@ class EventGrid:
         self.raised.append(raised)
         for webhook in self.webhooks:
             if chance.random() < settings.eventLossRate:
+                raised.lost = True
                 continue
             copies = 2 if chance.random() < settings.eventDuplicateRate else 1
             for _ in range(copies):

@@ -52,8 +52,7 @@ def check_rule(rule_id: str, rule: Rule, known_tags: Collection[str]) -> None:
             "SecurityRuleDescriptionTooLong", "Security rule description cannot exceed 140 chars."
         )
     for side in ("source", "destination"):
-        for port in values(rule, f"{side}PortRange"):
-            check_port(port)
+        check_ports(rule_id, rule, side)
         check_side(rule_id, rule, side, known_tags)
     families = {
         network.version
@@ -78,6 +77,18 @@ def check_priority(priority: object, name: str) -> None:
             "SecurityRuleInvalidPriority",
             f"Security rule has invalid Priority. Value provided: {priority}"
             " Allowed range 100-4096.",
+        )
+
+
+def check_ports(rule_id: str, rule: Rule, side: str) -> None:
+    """Raise `ArmError` for what are no ports, or none that a list can hold."""
+    for port in values(rule, f"{side}PortRange"):
+        check_port(port)
+    if "*" in (rule.get(f"{side}PortRanges") or ()):
+        raise bad_request(
+            "SecurityRuleParameterContainsUnsupportedValue",
+            f"Security rule parameter {side.title()}PortRanges for rule with Id {rule_id} cannot"
+            " specify '*'.",
         )
 
 

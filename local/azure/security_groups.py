@@ -14,6 +14,15 @@ if TYPE_CHECKING:
     from local.azure.resources import Document, Resource
 
 RULES = "securityRules"
+READ_ONLY = (
+    "provisioningState",
+    "resourceGuid",
+    RULES,
+    "defaultSecurityRules",
+    "networkInterfaces",
+    "subnets",
+    "flowLogs",
+)
 PLURALS = (
     "sourcePortRanges",
     "destinationPortRanges",
@@ -75,8 +84,7 @@ class SecurityGroups(Kind):
                     "InvalidRequestFormat", f"Cannot parse the request: {name} twice."
                 )
             rules[name.lower()] = Child(name, read_rule(document.get("properties") or {}))
-        flush = properties.get("flushConnection")
-        return {} if flush is None else {"flushConnection": flush}, {RULES: rules}
+        return {k: v for k, v in properties.items() if k not in READ_ONLY}, {RULES: rules}
 
     def check(self, resource: Resource, estate: Estate) -> None:
         """Refuse rules that cannot be, alone or together."""

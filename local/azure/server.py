@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 FRESH = "x-ms-box-fresh"
 PRINCIPAL = "x-ms-box-principal"
+POLL = re.compile(
+    r"/locations/[^/]+/(?:operations|operationresults|ascoperations)/[^/]+$", re.IGNORECASE
+)
 WITH_BODY = ("PUT", "PATCH", "POST")
 
 
@@ -82,7 +86,7 @@ class Box:
         if fault is not None:
             answer = faulty(fault.document)
             return web.json_response(answer.body, status=answer.status, headers=answer.headers)
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = bearer(request)
         if not token or (self.estate.settings.strictAuth and not self.tokens.is_ours(token)):
             return web.json_response({"error": {"code": "Unauthorized"}}, status=401)
         if not request.content_type.startswith("application/cloudevents"):
@@ -163,7 +167,7 @@ class Box:
     # -- who asks, and what stands in the way -----------------------------------------------------
 
     def _caller(self, request: web.Request) -> Caller:
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = bearer(request)
         principal = principal_of(token) or request.headers.get(PRINCIPAL) or ""
         correlation = request.headers.get("x-ms-correlation-request-id", "") or str(uuid.uuid4())
         return Caller(
@@ -172,7 +176,7 @@ class Box:
 
     def _check_caller(self, request: web.Request, path: str, caller: Caller) -> None:
         settings = self.estate.settings
-        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        token = bearer(request)
         if settings.strictAuth and not self.tokens.is_ours(token):
             what = "is invalid" if token else "is missing"
             raise ArmError(
@@ -298,6 +302,12 @@ class Box:
         return Settings().to_json()
 
 
+def bearer(request: web.Request) -> str:
+    """Return the token that a caller brought."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
 def base_of(request: web.Request) -> str:
     """Return scheme and host as the caller spelled them."""
     return f"{request.scheme}://{request.host}"
@@ -305,10 +315,7 @@ def base_of(request: web.Request) -> str:
 
 def is_poll(path: str) -> bool:
     """Whether a call asks how an operation is going."""
-    lowered = path.lower()
-    return any(
-        f"/{word}/" in lowered for word in ("operations", "operationresults", "ascoperations")
-    )
+    return POLL.search(path) is not None
 
 
 def cut(request: web.Request) -> web.StreamResponse:

@@ -32,7 +32,7 @@ from shared.nsg.service_tags import shipped_service_tags
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-GROUP_ID = r"/subscriptions/[0-9A-Za-z-]+/resourceGroups/[\w.()-]+/providers"
+GROUP_ID = r"/subscriptions/[0-9A-Za-z-]+/resourceGroups/[\w.()-]*[\w()-]/providers"
 NETWORK_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
 SUBNET_ID = re.compile(
     rf"{GROUP_ID}/Microsoft\.Network/virtualNetworks/{NETWORK_NAME}/subnets/{NETWORK_NAME}",

@@ -7,6 +7,8 @@ does not is said at once.
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
@@ -14,7 +16,15 @@ from typing import TYPE_CHECKING, TypeVar
 from shared.applying.live import read_live
 from shared.applying.planned import plan_live
 from shared.context import pause
-from shared.errors import Busy, Conflict, PreconditionFailed, Refused, Transient
+from shared.errors import (
+    Busy,
+    Conflict,
+    PreconditionFailed,
+    Refused,
+    StillRunning,
+    Transient,
+)
+from shared.nsg.limits import RULES_PER_NSG
 from shared.planning.documents import read_documents
 from shared.planning.plan import ForeignRules
 
@@ -26,16 +36,19 @@ if TYPE_CHECKING:
     from shared.applying.planned import LivePlan
     from shared.cloud.network import Network
     from shared.cloud.resources import NetworkSecurityGroup
-    from shared.errors import GuardError
     from shared.planning.rows import Blocked
     from shared.settings import Settings
 
 T = TypeVar("T")
 
 ATTEMPTS = 12
-"""So often is the state read and written again before somebody else is said to be in the way."""
+"""So often is a write refused because of somebody else's before that is said."""
 
-BUSY_STATES = ("Updating", "Deleting")
+PATIENCE = 5
+"""So many operations of others, one after the other, are waited for."""
+
+UPDATING, DELETING = "Updating", "Deleting"
+BUSY_STATES = (UPDATING, DELETING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ class Applied:
     Attributes:
         planned: the plan that was carried out; an empty one where nothing was to do.
         applied: whether this request changed something.
-        etag: of the NSG as it is now, so far as it is known.
+        etag: of the NSG as it is now; None where an association has changed it since.
         after: the proof of the rules that ARM says it has taken.
         is_associated: whether the NSG filters the subnet now; None where nobody knows.
     """
@@ -104,6 +117,8 @@ class Application:
         self._first: LivePlan | None = None
         self._wrote = False
         self._in_doubt = False
+        self._refusals = 0
+        self._others: set[str] = set()
 
     @property
     def may_have_written(self) -> bool:
@@ -121,55 +136,72 @@ class Application:
             ArmRefused: ARM says no for good.
         """
         check_scope(self._statement.network_security_group_id, self._settings)
-        last: GuardError = keeps_changing()
-        for attempt in range(ATTEMPTS):
+        for attempt in itertools.count():
             try:
                 return await self._attempt()
+            except StillRunning:
+                raise
             except PreconditionFailed:
+                self._refusals += 1
                 last, delay = keeps_changing(), None
+                if self._refusals >= ATTEMPTS:
+                    raise last from None
             except Transient as error:
                 last, delay = error, error.delay
             await pause(delay or jitter(attempt), last)
-        raise last
+        raise AssertionError
 
     async def _attempt(self) -> Applied:
         """Read, plan and write once."""
         live = await read_live(self._statement, self._network)
-        planned = plan_live(live, self._terms.foreign_rules)
+        planned = await asyncio.to_thread(plan_live, live, self._terms.foreign_rules)
         self._first = self._first or planned
         refuse(planned, self._terms, self._settings)
+        self._wait_for_others(live.nsg, idle=not planned.changes)
         if not planned.changes:
-            self._wrote |= self._in_doubt  # the write whose answer was lost was taken
             return self._done(planned, live.nsg)
-        if live.nsg is not None and live.nsg.state in BUSY_STATES:
-            raise Busy(f"The NSG is {live.nsg.state}: another operation is under way.")
         if self._before_write is not None:
             await self._before_write(planned)
         nsg = live.nsg
         if planned.writes_rules:
-            etag = live.nsg.etag if live.nsg else None
-            nsg = await self._write(self._network.put_nsg(live.nsg_id, planned.body(), etag))
+            body, etag = planned.body(), live.nsg.etag if live.nsg else None
+            nsg = await self._write(self._network.put_nsg(live.nsg_id, body, etag, self._accepted))
         if planned.associates and live.subnet is not None:
-            nsg_id = nsg.id if nsg else live.nsg_id
-            await self._write(self._network.put_subnet(live.subnet, live.subnet.with_nsg(nsg_id)))
+            subnet = live.subnet.with_nsg(nsg.id if nsg else live.nsg_id)
+            await self._write(self._network.put_subnet(live.subnet, subnet, self._accepted))
         return self._done(planned, nsg)
 
+    def _wait_for_others(self, nsg: NetworkSecurityGroup | None, *, idle: bool) -> None:
+        """Raise `Busy` while somebody else's operation is under way.
+
+        One that ends is waited for. Where one follows the other without end, the NSG is written all
+        the same: what they have changed was read, and `If-Match` guards it.
+        """
+        if nsg is None or nsg.state not in BUSY_STATES:
+            return
+        if nsg.state == DELETING:
+            raise Busy("The NSG is being deleted.")
+        self._others.add(nsg.etag)
+        if not idle and len(self._others) <= PATIENCE:
+            raise Busy("Another operation on the NSG is under way.")
+
+    def _accepted(self) -> None:
+        """Note that ARM has taken a write."""
+        self._wrote = True
+
     async def _write(self, write: Awaitable[T]) -> T:
-        """Carry out a write, and remember whether it was taken, or may have been."""
-        self._in_doubt = True
+        """Carry out a write, and remember whether it may have been taken though no answer came."""
+        wrote = self._wrote
         try:
-            answer = await write
-        except (PreconditionFailed, Busy):
-            self._in_doubt = False
-            raise
+            return await write
         except Transient as error:
-            self._in_doubt = not error.is_throttled
+            refused = isinstance(error, Busy) or error.is_throttled
+            self._in_doubt |= self._wrote == wrote and not refused
             raise
-        self._in_doubt, self._wrote = False, True
-        return answer
 
     def _done(self, planned: LivePlan, nsg: NetworkSecurityGroup | None) -> Applied:
         """Prove what ARM says it has taken, and report it."""
+        self._wrote |= self._in_doubt and not planned.changes  # the lost answer was a yes
         after = planned.plan.after
         if nsg is not None and planned.writes_rules:
             standing, _ = read_documents(list(nsg.rules))
@@ -180,7 +212,7 @@ class Application:
         return Applied(
             planned=replace(shown, live=planned.live),
             applied=self._wrote,
-            etag=nsg.etag if nsg else None,
+            etag=nsg.etag if nsg and not planned.associates else None,
             after=after,
             is_associated=associated if planned.live.subnet else None,
         )
@@ -208,6 +240,12 @@ def refuse(planned: LivePlan, terms: Terms, settings: Settings) -> None:
         )
     if planned.plan.blocked and not terms.partial:
         raise no_place(planned.plan.blocked)
+    if len(planned.plan.rules) > RULES_PER_NSG:
+        raise Conflict(
+            "network-security-group-full",
+            f"It would have {len(planned.plan.rules):,} rules; an NSG holds {RULES_PER_NSG:,}. Merge or"
+            " remove foreign rules.",
+        )
     check_scope(live.nsg_id, settings)
     if planned.associates and live.subnet is not None:
         check_scope(live.subnet.id, settings)
@@ -243,5 +281,5 @@ def keeps_changing() -> Transient:
 
 def jitter(attempt: int) -> float:
     """Return how long to wait before reading again, in seconds; different for everybody."""
-    longest: float = min(0.1 * 2**attempt, 5.0)
+    longest: float = min(0.1 * 2 ** min(attempt, 6), 3.0)
     return random.uniform(0.5, 1.0) * longest  # noqa: S311 - no secret

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.amlfs.advice import Notice, advise
 from shared.amlfs.catalogue import load_catalogue
+from shared.amlfs.statement import SUBNET_ID
 from shared.amlfs.verification import extent_of
 from shared.cloud.resources import parent_id, same_id
 from shared.errors import FieldError, InvalidInput, NotFound
@@ -20,7 +21,7 @@ from shared.nsg.service_tags import shipped_service_tags
 from shared.planning.plan import ForeignRules, Question
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from shared.amlfs.intent import Intent
     from shared.amlfs.statement import IntentStatement
@@ -37,8 +38,9 @@ class Live:
         statement: as the caller sent it.
         intent: the statement with everything that it names by id looked up.
         nsg: the NSG that it names; None where there is none (yet), or none was asked for.
-        network: the file system's virtual network, where its subnet is named by id.
-        subnet: the file system's subnet, likewise.
+        network: the file system's virtual network, where its subnet is known.
+        subnet: the file system's subnet: as named by its id, or that subnet of the NSG which has just
+            the prefixes by which it is stated.
         notices: what is worth knowing about the intent and what was found.
     """
 
@@ -61,16 +63,11 @@ class Live:
 
     @property
     def other_users(self) -> tuple[str, ...]:
-        """Ids of the other subnets, and the network interfaces, that the NSG filters too.
-
-        Where the file system's subnet is not known by its id, a single subnet is taken to be it.
-        """
+        """Ids of the other subnets, and the network interfaces, that the NSG filters too."""
         if self.nsg is None:
             return ()
         own = self.subnet.id if self.subnet else None
         subnets = [one for one in self.nsg.subnets if not same_id(one, own)]
-        if own is None and len(subnets) == 1:
-            subnets = []
         return (*subnets, *self.nsg.interfaces)
 
     def question(
@@ -116,6 +113,9 @@ async def read_live(
         located = locate(await network.file_system(statement.file_system_id))
     nsg_id = statement.network_security_group_id if with_nsg else None
     nsg, networks = await read_together(network, nsg_id, subnet_ids(statement, located))
+    if nsg and network and located.subnet_id is None:
+        _, more = await read_together(network, None, [*nsg.subnets])
+        networks |= more
     return assemble(statement, located, nsg, networks)
 
 
@@ -133,8 +133,11 @@ class Located:
 
 
 def locate(file_system: Mapping[str, Any]) -> Located:
-    """Return where an AMLFS file system's body says that it is."""
+    """Return where an AMLFS file system's body says that it is; raises `InvalidInput`."""
     subnet = (file_system.get("properties") or {}).get("filesystemSubnet")
+    if not isinstance(subnet, str) or not SUBNET_ID.fullmatch(subnet):
+        message = f"ARM does not say in which subnet it is, but {subnet!r}."
+        raise InvalidInput([FieldError("/intent/fileSystemId", message)])
     return Located(subnet, str(file_system.get("location", "")))
 
 
@@ -159,11 +162,12 @@ def assemble(
     subnets = {one: find_subnet(one, networks) for one in subnet_ids(statement, located)}
     prefixes = {one: ipv4_of(subnet) for one, subnet in subnets.items()}
     own_id = located.subnet_id
-    own = subnets[own_id] if own_id else None
     if own_id and statement.file_system_id:
         prefixes[""] = prefixes[own_id]
     resolved = statement.with_subnets(prefixes, located.location)
-    check(statement, resolved, own)
+    check(statement, resolved, subnets, own_id)
+    own = subnets[own_id] if own_id else subnet_by_prefixes(resolved, nsg, networks)
+    own_id = own.id if own else None
     intent = resolved.resolve()
     tags = shipped_service_tags(intent.location.cloud)
     return Live(
@@ -172,8 +176,39 @@ def assemble(
         nsg=nsg,
         network=networks.get(parent_id(own_id).lower()) if own_id else None,
         subnet=own,
-        notices=tuple(advise(intent, load_catalogue(statement.catalogue), tags)),
+        notices=(
+            *advise(intent, load_catalogue(statement.catalogue), tags),
+            *about_ipv6(statement, subnets),
+        ),
     )
+
+
+def subnet_by_prefixes(
+    resolved: IntentStatement,
+    nsg: NetworkSecurityGroup | None,
+    networks: Mapping[str, VirtualNetwork],
+) -> Subnet | None:
+    """Return the subnet of an NSG that has just the prefixes by which the file system's is stated."""
+    stated = resolved.file_system_subnet
+    wanted = set(stated.address_prefixes or ()) if stated else set()
+    for subnet_id in nsg.subnets if nsg else ():
+        network = networks.get(parent_id(subnet_id).lower())
+        subnet = network.subnet(subnet_id) if network else None
+        if subnet is not None and set(subnet.prefixes) == wanted:
+            return subnet
+    return None
+
+
+def about_ipv6(statement: IntentStatement, subnets: Mapping[str, Subnet]) -> Iterator[Notice]:
+    """Say where clients have IPv6 addresses too: AMLFS knows IPv4 alone."""
+    for i, stated in enumerate(statement.client_subnets or ()):
+        subnet = subnets.get(stated.id or "")
+        if subnet is not None and len(ipv4_of(subnet)) < len(subnet.prefixes):
+            yield Notice(
+                "client-ipv6-left-out",
+                f"{subnet.id} has IPv6 prefixes too; AMLFS is IPv4 only, so they get no rule.",
+                f"/intent/clientSubnets/{i}/id",
+            )
 
 
 async def read_together(
@@ -208,21 +243,28 @@ def ipv4_of(subnet: Subnet) -> list[IPv4Network]:
     return [prefix for prefix in subnet.prefixes if isinstance(prefix, IPv4Network)]
 
 
-def check(statement: IntentStatement, resolved: IntentStatement, own: Subnet | None) -> None:
+def check(
+    statement: IntentStatement,
+    resolved: IntentStatement,
+    subnets: Mapping[str, Subnet],
+    own_id: str | None,
+) -> None:
     """Raise `InvalidInput` for what was found and cannot be."""
     errors = [
         FieldError(stated_at(error.pointer, statement), error.message)
         for error in resolved.contradictions("/intent")
     ]
-    if own is not None and any(prefix.version == 6 for prefix in own.prefixes):
-        errors.append(
-            FieldError(
-                stated_at("/intent/fileSystemSubnet/addressPrefixes", statement),
-                f"{own.id} has IPv6 prefixes: AMLFS is IPv4 only.",
-            )
-        )
+    own = subnets.get(own_id or "")
+    if own is not None and len(ipv4_of(own)) < len(own.prefixes):
+        place = stated_at("/intent/fileSystemSubnet/addressPrefixes", statement)
+        errors.append(FieldError(place, f"{own.id} has IPv6 prefixes: AMLFS is IPv4 only."))
+    for place, resource_id in statement.ids():
+        subnet = subnets.get(resource_id)
+        if subnet is not None and not ipv4_of(subnet):
+            message = f"{resource_id} has no IPv4 prefix: AMLFS is IPv4 only."
+            errors.append(FieldError(f"/intent{place}", message))
     if errors:
-        raise InvalidInput(errors)
+        raise InvalidInput(list({error.pointer: error for error in errors}.values()))
 
 
 def stated_at(pointer: str, statement: IntentStatement) -> str:

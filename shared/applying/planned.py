@@ -10,6 +10,7 @@ from shared.cloud.resources import parse_id
 from shared.planning.changes import Action, Change, packet_text, shown
 from shared.planning.documents import read_documents
 from shared.planning.plan import ForeignRules, make_plan
+from shared.settings import read_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,13 @@ def plan_live(live: Live, foreign_rules: ForeignRules = ForeignRules.KEEP) -> Li
         live=live,
         plan=plan,
         changes=(*creation(live), *plan.changes, *association(live)),
-        notices=(*about_users(live), *live.notices, *about_plan(plan), *about_rules(unreadable)),
+        notices=(
+            *about_users(live),
+            *about_cloud(live),
+            *live.notices,
+            *about_plan(plan),
+            *about_rules(unreadable),
+        ),
     )
 
 
@@ -122,6 +129,18 @@ def about_users(live: Live) -> Iterator[Notice]:
             "The file system's subnet is stated by its prefixes: whether the NSG filters it cannot"
             " be told, and an apply associates nothing. State the subnet by its id.",
             "/intent/fileSystemSubnet",
+        )
+
+
+def about_cloud(live: Live) -> Iterator[Notice]:
+    """Say that the location is of another cloud than the one that is written to."""
+    here, there = read_settings().cloud, live.intent.location.cloud
+    if here is not there:
+        yield Notice(
+            "location-of-another-cloud",
+            f"{live.intent.location.name} is in {there}, but this service writes to {here}"
+            " (AMLFS_CLOUD): its service tags may be unknown there.",
+            "/intent/location",
         )
 
 

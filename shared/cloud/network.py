@@ -22,15 +22,26 @@ from shared.cloud.resources import (
     read_nsg,
     read_subnet,
 )
-from shared.errors import ArmAnswer, ArmRefused, NotFound
+from shared.context import seconds_left
+from shared.errors import (
+    ArmAnswer,
+    ArmRefused,
+    GuardError,
+    NotFound,
+    OutcomeUnknown,
+    StillRunning,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from azure.mgmt.network.aio import NetworkManagementClient
 
     from shared.cloud.resources import Document, ResourceId, Subnet
     from shared.settings import Settings
+
+OPERATION_ENDED = 200
+"""The status of a poll that says that an operation has failed or was canceled."""
 
 LUSTRE_API, NETWORK_API = "2024-03-01", "2024-07-01"
 NSGS = "Microsoft.Network/networkSecurityGroups"
@@ -39,14 +50,29 @@ FILE_SYSTEMS = "Microsoft.StorageCache/amlFilesystems"
 
 
 class FirstAnswer(AsyncARMPolling):
-    """Polls as the SDK does, and keeps the body that the PUT itself was answered with."""
+    """Polls as the SDK does, while there is time; keeps the body that the PUT was answered with."""
 
-    body: Document
+    def __init__(self, accepted: Callable[[], None]) -> None:
+        """Call `accepted` as soon as ARM has taken the write."""
+        super().__init__(POLL_SECONDS)
+        self._accepted = accepted
+        self.body: Document = {}
 
     def initialize(self, client: Any, initial_response: Any, deserialization_callback: Any) -> None:
         """Begin to poll."""
+        self._accepted()
         self.body = initial_response.http_response.json()
         super().initialize(client, initial_response, deserialization_callback)
+
+    async def _delay(self) -> None:
+        """Wait for the next poll, if it can come in time."""
+        seconds = self._extract_delay()
+        if seconds >= seconds_left():
+            raise StillRunning(
+                "ARM has taken the write and is still carrying it out. Ask again: it is not done twice.",
+                seconds,
+            )
+        await super()._delay()
 
 
 class Network:
@@ -103,37 +129,43 @@ class Network:
             yield page.get("value") or []
             link = self._clients.same_host(page.get("nextLink"))
 
-    async def put_nsg(self, nsg_id: str, body: Any, etag: str | None) -> NetworkSecurityGroup:
+    async def put_nsg(
+        self, nsg_id: str, body: Any, etag: str | None, accepted: Callable[[], None]
+    ) -> NetworkSecurityGroup:
         """Replace an NSG that is as it was read, or create one that is not there.
 
         Args:
             nsg_id: of the NSG.
             body: all of it.
             etag: of the state that the body was made from; None where there was none.
+            accepted: called as soon as ARM has taken the write.
 
         Returns:
-            What the PUT itself was answered with, once it has been carried out.
+            What the PUT itself was answered with, with the etag that the NSG has afterwards.
 
         Raises:
             PreconditionFailed: it was changed, or made, meanwhile.
-            OutcomeUnknown: the connection broke.
+            OutcomeUnknown: the connection broke, or the answer proves nothing.
             Busy: another operation is under way, or has superseded this one.
+            StillRunning: it takes longer than there is time.
         """
         where = parse_id(nsg_id)
         guard = {"If-Match": etag} if etag else {"If-None-Match": "*"}
-        polling = FirstAnswer(POLL_SECONDS)
-        with translated(f"Writing the network security group {where}"):
+        polling = FirstAnswer(accepted)
+        what = f"Writing the network security group {where}"
+        with translated(what):
             poller = await self._of(where).network_security_groups.begin_create_or_update(
                 where.group, where.name, body, headers=guard, polling=polling, cls=raw
             )
-            await poller.result()
-        return read_nsg(polling.body)
+        last = await finished(poller, what)
+        return read_nsg(proving(polling.body, what) | {"etag": last.get("etag", "")})
 
-    async def put_subnet(self, subnet: Subnet, body: Any) -> Subnet:
+    async def put_subnet(self, subnet: Subnet, body: Any, accepted: Callable[[], None]) -> Subnet:
         """Replace a subnet that is as it was read; raises as `put_nsg`."""
         where = parse_id(subnet.id)
-        polling = FirstAnswer(POLL_SECONDS)
-        with translated(f"Writing the subnet {where}"):
+        polling = FirstAnswer(accepted)
+        what = f"Writing the subnet {where}"
+        with translated(what):
             poller = await self._of(where).subnets.begin_create_or_update(
                 where.group,
                 where.name,
@@ -143,8 +175,33 @@ class Network:
                 polling=polling,
                 cls=raw,
             )
-            await poller.result()
-        return read_subnet(polling.body)
+        await finished(poller, what)
+        return read_subnet(proving(polling.body, what))
+
+
+async def finished(poller: Any, what: str) -> Document:
+    """Wait until a write that ARM has taken is carried out; returns the resource as it is then.
+
+    What the PUT itself was answered with counts: a poll or a closing read that fails takes nothing
+    back. An operation that fails, or is superseded, does.
+    """
+    try:
+        with translated(what):
+            document: Document = await poller.result()
+    except StillRunning:
+        raise
+    except GuardError as error:
+        if error.arm is None or error.arm.status == OPERATION_ENDED:
+            raise
+        return {}
+    return document
+
+
+def proving(body: Document, what: str) -> Document:
+    """Return the body of a PUT's answer; raises `OutcomeUnknown` where it shows no resource."""
+    if isinstance(body.get("properties"), dict):
+        return body
+    raise OutcomeUnknown(f"{what}: ARM's answer does not show what it has taken.")
 
 
 @contextmanager

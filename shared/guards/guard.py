@@ -33,15 +33,15 @@ class Mode(StrEnum):
 
 def read_mode(value: object) -> Mode:
     """Read a mode."""
-    if value in set(Mode):
-        return Mode(str(value))
+    if isinstance(value, str) and value in set(Mode):
+        return Mode(value)
     raise PydanticCustomError("mode", "Give enforce or audit.")
 
 
 def read_foreign_rules(value: object) -> ForeignRules:
     """Read what becomes of foreign rules."""
-    if value in set(ForeignRules):
-        return ForeignRules(str(value))
+    if isinstance(value, str) and value in set(ForeignRules):
+        return ForeignRules(value)
     raise PydanticCustomError("foreign_rules", "Give keep or remove.")
 
 

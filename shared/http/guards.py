@@ -79,7 +79,13 @@ async def register(
     if old is None:
         await book.create(new)
     else:
-        kept = replace(new, status=old.status, circuit=old.circuit, version=old.version)
+        kept = replace(
+            new,
+            status=old.status,
+            circuit=old.circuit,
+            former_subnets=old.former_subnets,
+            version=old.version,
+        )
         await book.replace(old, kept)
     guard = await reconcile(name, Cause("registration"))
     return guard or new, old is None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import time
 import uuid
 from http import HTTPStatus
@@ -40,8 +41,8 @@ QUEUED, RUNNING, DONE, FAILED = "queued", "running", "done", "failed"
 
 def is_asynchronous(request: func.HttpRequest) -> bool:
     """Whether the caller prefers to be answered before the work is done (RFC 7240)."""
-    preferences = request.headers.get("prefer", "").lower().split(",")
-    return "respond-async" in (preference.strip() for preference in preferences)
+    preferences = re.split("[,;]", request.headers.get("prefer", "").lower())
+    return "respond-async" in (preference.partition("=")[0].strip() for preference in preferences)
 
 
 async def accept_operation(

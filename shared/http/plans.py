@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import StrictBool
 
 from shared.amlfs.statement import IntentStatement
-from shared.applying.applying import Application, Terms, no_place
+from shared.applying.applying import Application, Terms, check_scope, no_place
 from shared.applying.live import read_live
 from shared.applying.planned import about_plan, plan_live
 from shared.documents import Document, read_document
 from shared.errors import Conflict, FieldError
-from shared.guards.guard import ForeignRulesField
+from shared.guards.guard import ForeignRulesField, GuardName, GuardStatement, Mode, ModeField
 from shared.http.answers import answered, json_response
+from shared.http.guards import guard_json, register
 from shared.http.operations import accept_operation, is_asynchronous
 from shared.http.requests import network_for, read_json
 from shared.http.verdicts import (
@@ -47,10 +48,18 @@ class PlanRequest(RulesStatement):
     foreign_rules: ForeignRulesField = ForeignRules.KEEP
 
 
+class GuardRequest(Document):
+    """What an apply says of the guard that it registers too."""
+
+    name: GuardName
+    mode: ModeField = Mode.ENFORCE
+
+
 class ApplyRequest(Document):
     """The body of `POST /api/apply`."""
 
     intent: IntentStatement
+    guard: GuardRequest | None = None
     foreign_rules: ForeignRulesField = ForeignRules.KEEP
     reassociate: StrictBool = False
     allow_shared: StrictBool = False
@@ -63,6 +72,17 @@ class ApplyRequest(Document):
                 f"{at}/intent/networkSecurityGroupId",
                 "Name the NSG that must honour the intent; it is made where there is none.",
             )
+
+    @property
+    def guard_statement(self) -> GuardStatement:
+        """The guard that keeps what was applied."""
+        return GuardStatement(
+            intent=self.intent,
+            mode=self.guard.mode if self.guard else Mode.ENFORCE,
+            foreignRules=self.foreign_rules,
+            reassociate=self.reassociate,
+            allowShared=self.allow_shared,
+        )
 
     @property
     def terms(self) -> Terms:
@@ -103,6 +123,7 @@ async def apply_rules(
     """Answer `POST /api/apply`: plan, write with one guarded call, prove what came of it."""
     body = read_json(request)
     asked = read_document(ApplyRequest, body)
+    check_scope(asked.intent.network_security_group_id, read_settings())
     if queue is not None and is_asynchronous(request):
         return await accept_operation(request, body, queue)
     return json_response(await apply_now(asked))
@@ -118,7 +139,11 @@ async def apply_now(asked: ApplyRequest) -> dict[str, Any]:
         applied = await application.run()
     except Conflict as conflict:
         raise shown_conflict(conflict) from conflict
-    return applied_json(applied)
+    answer = applied_json(applied)
+    if asked.guard is not None:
+        guard, _ = await register(asked.guard.name, asked.guard_statement, None)
+        answer["guard"] = guard_json(guard)
+    return answer
 
 
 # -- the contract's answers -----------------------------------------------------------------------

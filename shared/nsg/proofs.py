@@ -227,6 +227,15 @@ class Prover:
             return packet
         return self.chain.find_shared((rule, flow), self._before(rule), certain=True)
 
+    def leaking(self, flow: int, *, certain: bool) -> list[SecurityRule]:
+        """Return the rules that let packets of a flow through which nobody asked for, or may do so."""
+        chain = self.chain
+        return [
+            chain.rules[rule]
+            for rule in (*self._leaks, *self._doubtful)
+            if chain.find_shared((rule, flow), self._before(rule), certain=certain) is not None
+        ]
+
     def excess(self) -> list[Violation]:
         """Return each rule that lets packets through which nobody asked for, with one of them."""
         return [self._violation(rule, packet) for rule, packet in self._leaks.items()]

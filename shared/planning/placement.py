@@ -15,13 +15,14 @@ So placement is deterministic, and placing again what was placed changes nothing
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from shared.nsg.limits import HIGHEST_PRIORITY, LOWEST_PRIORITY
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 NO_LIMIT = HIGHEST_PRIORITY + 1
 
@@ -60,6 +61,7 @@ class DenySeat:
         current: where the row's rule stands now, if it has one.
         cuts: names of the allow rows that it would cut if it stood before them.
         leaks: priorities of the foreign rules that leak unless it stands before them.
+        doubts: priorities of those that may leak, and nobody can tell.
     """
 
     name: str
@@ -67,10 +69,11 @@ class DenySeat:
     current: int | None = None
     cuts: frozenset[str] = frozenset()
     leaks: tuple[int, ...] = ()
+    doubts: tuple[int, ...] = ()
 
-    def leaking(self, slot: int) -> int:
-        """Return how many rules leak with the deny rule in this place."""
-        return sum(at < slot for at in self.leaks)
+    def leaking(self, slot: int) -> tuple[int, int]:
+        """Return how many rules leak, and may leak, with the deny rule in this place."""
+        return sum(at < slot for at in self.leaks), sum(at < slot for at in self.doubts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,24 +115,27 @@ def best_place(
 ) -> int:
     """Choose a deny rule's place: room for all allow rows, then as few leaks as possible.
 
-    It takes no place where a rule of ours stands already.
+    The further behind it stands, the more room there is and the more may leak. It takes no place where
+    a rule of ours stands already.
     """
 
-    def squeezed(slot: int) -> int:
-        return len(place_allows(allows, {**placed, deny: slot}, taken).unplaced)
+    def has_room(slot: int) -> bool:
+        return len(place_allows(allows, {**placed, deny: slot}, taken).unplaced) <= hopeless
 
     standing = {seat.current for seat in allows if seat.current and seat.served_until is None}
     closed = taken | set(placed.values()) | standing
-    hopeless = squeezed(NO_LIMIT)
-    bearable = 0
-    if deny.leaks:
-        slots = (n for n in range(LOWEST_PRIORITY, NO_LIMIT) if n not in closed)
-        bearable = deny.leaking(next((n for n in slots if squeezed(n) <= hopeless), NO_LIMIT))
+    hopeless = len(place_allows(allows, {**placed, deny: NO_LIMIT}, taken).unplaced)
+    free = [slot for slot in range(LOWEST_PRIORITY, NO_LIMIT) if slot not in closed]
+    foremost = free[min(bisect_left(free, True, key=has_room), len(free) - 1)]
+    fewest, fewest_doubts = deny.leaking(foremost)
     kept = [deny.current] if deny.current is not None else []
     return next(
         slot
         for slot in (*kept, *outwards(deny.wish))
-        if slot not in closed and deny.leaking(slot) <= bearable and squeezed(slot) <= hopeless
+        if slot not in closed
+        and slot >= foremost
+        and deny.leaking(slot)[0] <= fewest
+        and deny.leaking(slot)[1] <= fewest_doubts
     )
 
 
@@ -142,14 +148,24 @@ def place_allows(
         ceilings |= {name: min(slot, ceilings.get(name, slot)) for name in deny.cuts}
     board = Board(taken | set(denies.values()), ceilings)
     waiting = [seat for seat in allows if board.is_needed(seat)]
-    for wanted in (kept_place, articles_place):
-        waiting = [seat for seat in waiting if not board.take(seat, wanted(seat))]
-    waiting = [seat for seat in waiting if not board.find_place(seat, seat.limit)]
-    waiting = [seat for seat in waiting if not board.find_place(seat, seat.sure_limit)]
+    for limit in (limit_to_be_sure, limit_at_best):
+        for wanted in (kept_place, articles_place):
+            waiting = [seat for seat in waiting if not board.take(seat, wanted(seat), limit(seat))]
+        waiting = [seat for seat in waiting if not board.find_place(seat, limit, set())]
     return Placement(
         {seat.name: slot for slot, seat in board.holders.items()},
         tuple(seat.name for seat in waiting),
     )
+
+
+def limit_to_be_sure(seat: AllowSeat) -> int:
+    """Return what a row must stand before to be served for sure."""
+    return seat.limit
+
+
+def limit_at_best(seat: AllowSeat) -> int:
+    """Return what a row must stand before not to be cut for sure."""
+    return seat.sure_limit
 
 
 def kept_place(seat: AllowSeat) -> int | None:
@@ -179,40 +195,52 @@ class Board:
         """Whether a row needs a rule, with our deny rules where they are."""
         return seat.served_until is None or seat.served_until > self._ceiling(seat)
 
-    def take(self, seat: AllowSeat, slot: int | None) -> bool:
-        """Give a row this place, if it is free and valid."""
-        fits = slot is not None and slot < min(seat.limit, self._ceiling(seat))
-        if slot is None or not fits or slot in self._closed or slot in self.holders:
+    def take(self, seat: AllowSeat, slot: int | None, limit: int) -> bool:
+        """Give a row this place, if it is free and before a limit."""
+        if slot is None or slot >= min(limit, self._ceiling(seat)):
+            return False
+        if slot in self._closed or slot in self.holders:
             return False
         self.holders[slot] = seat
         return True
 
-    def find_place(self, seat: AllowSeat, limit: int, asked: frozenset[int] = frozenset()) -> bool:
-        """Give a row the nearest valid place before a limit; one already taken if its holder moves.
+    def find_place(
+        self, seat: AllowSeat, limit: Callable[[AllowSeat], int], asked: set[int]
+    ) -> bool:
+        """Give a row the nearest valid place before its limit; one already taken if its holder moves.
 
         Args:
             seat: the row.
-            limit: it must stand before this.
-            asked: places whose holders are asked to move already.
+            limit: returns what a row must stand before.
+            asked: places whose holders were asked to move already.
         """
-        end = min(limit, self._ceiling(seat))
-        slots = [slot for slot in outwards(seat.wish) if slot < end and slot not in self._closed]
-        for slot in slots:
+        end = min(limit(seat), self._ceiling(seat))
+        taken = []
+        for slot in outwards(seat.wish, end):
+            if slot in self._closed:
+                continue
             if slot not in self.holders:
                 self.holders[slot] = seat
                 return True
-        for slot in slots:
-            holder = self.holders[slot]
-            if slot not in asked and self.find_place(holder, holder.limit, asked | {*slots}):
+            taken.append(slot)
+        for slot in sorted(taken, key=self._is_settled):
+            if slot in asked:
+                continue
+            asked.add(slot)
+            if self.find_place(self.holders[slot], limit_to_be_sure, asked):
                 self.holders[slot] = seat
                 return True
         return False
+
+    def _is_settled(self, slot: int) -> bool:
+        """Whether who stands in a place stood there before: others make room first."""
+        return self.holders[slot].current == slot
 
     def _ceiling(self, seat: AllowSeat) -> int:
         return self._ceilings.get(seat.name, NO_LIMIT)
 
 
-def outwards(wish: int) -> Iterator[int]:
-    """Yield every priority: the wish, those above it, then those below it, nearest first."""
-    yield from range(wish, NO_LIMIT)
-    yield from range(wish - 1, LOWEST_PRIORITY - 1, -1)
+def outwards(wish: int, end: int = NO_LIMIT) -> Iterator[int]:
+    """Yield every priority before an end: the wish, those above it, then those below, nearest first."""
+    yield from range(wish, end)
+    yield from range(min(wish, end) - 1, LOWEST_PRIORITY - 1, -1)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from shared.amlfs.requirements import wanted_rules
 from shared.amlfs.verification import Verdict, boundaries_of, verify
 from shared.nsg.extents import Extents
-from shared.nsg.rules import Access, Direction
+from shared.nsg.rules import Direction
 from shared.planning.changes import deletion, replacement, shown
 from shared.planning.documents import meaning
 from shared.planning.ownership import Ownership
@@ -137,31 +137,55 @@ class Planner:
 
     def plan(self) -> Plan:
         """Return the plan."""
-        kept = {*map(id, (*self._own.values(), *self._foreign, *self._parts))}
-        nothing_stale = all(id(rule) in kept for rule in self._standing)
-        if self._before.verdict is Verdict.COMPLIANT and nothing_stale:
-            return Plan((), tuple(self._standing), self._before, self._before)
+        if (found := self._plan_of_what_is_right()) is not None:
+            return found
         removed: dict[str, Violation] = {}
         while True:
             plan = self._plan_without(removed)
             offending = self._offenders(plan)
             if self._question.foreign_rules is ForeignRules.KEEP or not offending:
-                return plan
+                return self._with_few_removals(removed, plan)
             removed |= offending
+
+    def _plan_of_what_is_right(self) -> Plan | None:
+        """Return a plan that only drops what the intent no longer asks for, if nothing else is wrong.
+
+        Exceptions are flows that a plan opens, though a proof only tolerates them.
+        """
+        if self._before.verdict is not Verdict.COMPLIANT or self._question.intent.exceptions:
+            return None
+        kept = {*map(id, (*self._own.values(), *self._foreign, *self._parts))}
+        rules = [rule for rule in self._standing if id(rule) in kept]
+        stale = [rule for rule in self._standing if id(rule) not in kept]
+        after = self._question.verify(rules) if stale else self._before
+        if after.verdict is not Verdict.COMPLIANT:
+            return None
+        changes = tuple(deletion(rule, self._why_deleted(rule, {})) for rule in stale)
+        return Plan(changes, tuple(rules), self._before, after)
+
+    def _with_few_removals(self, removed: dict[str, Violation], plan: Plan) -> Plan:
+        """Return a plan without those removals that the others make needless."""
+        for name in [*removed] if len(removed) > 1 else ():
+            fewer = {other: why for other, why in removed.items() if other != name}
+            other_plan = self._plan_without(fewer)
+            if not self._offenders(other_plan):
+                removed, plan = fewer, other_plan
+        return plan
 
     def _is_part(self, rule: StandingRule, head: str) -> bool:
         """Whether a managed rule with a number serves a part of a wanted row, and nothing else."""
         row = self._rows.get(head)
-        if row is None or row.access is not Access.ALLOW:
+        if row is None or not rule.name.rpartition("-")[2].isdecimal():
             return False
         ground = next(ground for ground in self._grounds if row in ground.rows)
         right, narrow = judge(ground, {row.name: rule})
         return bool(right or narrow)
 
     def _offenders(self, plan: Plan) -> dict[str, Violation]:
-        """Return the foreign rules that leak or block after a plan, each with a packet."""
+        """Return the foreign rules that block after a plan, or else those that leak, with a packet."""
         foreign = {rule.name for rule in self._foreign}
-        violations = [*plan.after.excess, *(one for blocked in plan.blocked for one in blocked.by)]
+        blocking = [one for blocked in plan.blocked for one in blocked.by]
+        violations = blocking or plan.after.excess
         return {v.decided_by.name: v for v in violations if v.decided_by.name in foreign}
 
     def _plan_without(self, removed: dict[str, Violation]) -> Plan:

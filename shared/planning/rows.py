@@ -1,9 +1,9 @@
 """One direction of a plan: which rows get a rule, and what becomes of the managed rules there are.
 
-A managed rule is *right* when it means exactly its row: it stays, where it is if that place is valid.
-One that allows only a part of its row is *narrow*: with others it may be enough, then it stays too.
-Every other one is written anew where its row needs a rule, and goes where the rules that stay serve
-the row.
+A managed rule is *right* when it does what its row wants and lets nothing else through: it stays, where
+it is if that place is valid. One that does only a part of it is *narrow*: with others it may be enough,
+then it stays too. Every other one is written anew where its row needs a rule, and goes where the rules
+that stay serve the row.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from shared.planning.documents import StandingRule
     from shared.planning.placement import AllowSeat, Placement
     from shared.planning.seats import Ground
+
+
+ROUNDS = 10
+"""Judging and placing settle in two or three; more would be a circle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +72,23 @@ def plan_rows(
     places = {
         name: rule.rule.priority
         for name, rule in own.items()
-        if rule.rule.direction is ground.direction
+        if rule.rule.direction is ground.direction and rule.is_readable
     }
-    while True:
+    seated = {name: own[name].rule for name in right}
+    for _ in range(ROUNDS):
         staying = [*fixed, *(own[name] for name in sorted(narrow))]
-        seats = Seats(ground, meaning(staying), {name: own[name].rule for name in right}, places)
+        seats = Seats(ground, meaning(staying), seated, places)
         placement = place(seats.allows(), seats.denies(), seats.foreign.taken)
-        lacking = narrow & placement.priorities.keys()
-        if not lacking:
+        lacking = lacking_of(ground, narrow, placement)
+        moved_ones = {
+            name: replace(rule, priority=placement.priorities[name])
+            for name, rule in seated.items()
+            if placement.priorities.get(name, rule.priority) != rule.priority
+        }
+        if not lacking and not moved_ones:
             break
         narrow -= lacking
+        seated |= moved_ones
     rules = {
         row.name: placed(row, own.get(row.name), placement, right, narrow) for row in ground.rows
     }
@@ -144,7 +155,8 @@ class Seats:
                 wish=row.priority or HIGHEST_PRIORITY,
                 current=self._places.get(row.name),
                 cuts=self.foreign.cut_by(row),
-                leaks=self.foreign.leaks(row),
+                leaks=self.foreign.leaks(row, certain=True),
+                doubts=self.foreign.leaks(row, certain=False),
             )
             for row in self._ground.rows
             if row.access is Access.DENY
@@ -152,22 +164,30 @@ class Seats:
         ]
 
 
+def lacking_of(ground: Ground, narrow: set[str], placement: Placement) -> set[str]:
+    """Return the rows whose narrow rule is not enough, or stands in the way of others."""
+    denies = {row.name for row in ground.rows if row.access is Access.DENY}
+    in_the_way = denies if placement.unplaced else set()
+    return narrow & ({*placement.priorities, *placement.unplaced} | in_the_way)
+
+
 def judge(ground: Ground, own: Mapping[str, StandingRule]) -> tuple[set[str], set[str]]:
     """Return the names of the rows whose managed rule is right, and of those where it is narrow."""
-    fitting, right = set[str](), set[str]()
+    right, narrow = set[str](), set[str]()
     rules = {n: r for n, r in own.items() if r.rule.direction is ground.direction and r.is_readable}
     chain = ground.chain(meaning(rules.values()))
     boxes = {rule.name: box for box, rule in enumerate(chain.own_rules)}
-    for row_box, row in enumerate(ground.rows, len(chain.rules)):
+    rows = dict(enumerate(ground.rows, len(chain.rules)))
+    permitted = sum(1 << box for box, row in rows.items() if row.access is Access.ALLOW)
+    for row_box, row in rows.items():
         if row.name not in rules or rules[row.name].rule.access is not row.access:
             continue
         box = boxes[rules[row.name].name]
-        if chain.find(box, 1 << row_box, certain=False) is None:
-            fitting.add(row.name)
-            if chain.find(row_box, 1 << box, certain=False) is None:
-                right.add(row.name)
-    allows = {row.name for row in ground.rows if row.access is Access.ALLOW}
-    return right, (fitting - right) & allows
+        within = permitted if row.access is Access.ALLOW else 1 << row_box
+        if chain.find(box, within, certain=False) is None:
+            is_whole = chain.find(row_box, 1 << box, certain=False) is None
+            (right if is_whole else narrow).add(row.name)
+    return right, narrow
 
 
 def placed(

@@ -6,11 +6,13 @@ and which leak.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from shared.nsg.evaluation import Chain
+from shared.nsg.limits import LOWEST_PRIORITY
 from shared.nsg.proofs import ProofVerdict, Prover
 from shared.nsg.rules import Access
 from shared.packets.space import TooIntricateError, bits
@@ -95,10 +97,22 @@ class Standing:
 
     def sure_limit(self, row: Requirement) -> int:
         """Return the first priority at which a rule surely denies packets of an allow row."""
-        return min((v.decided_by.priority for v in self.blockers(row)), default=NO_LIMIT)
+        return min((v.decided_by.priority for v in self._takers(row)), default=NO_LIMIT)
 
     def blockers(self, row: Requirement) -> tuple[Violation, ...]:
-        """Return the rules that take packets of an allow row, each with one of them."""
+        """Return the rules for which there is no place for an allow row, each with a packet it takes.
+
+        A rule behind a free place does not block: the row could stand there. Where others of ours need
+        every place before the first rule that takes packets, that rule it is.
+        """
+        found = [v for v in self._takers(row) if v.decided_by.priority in self.taken]
+        free = next(n for n in itertools.count(LOWEST_PRIORITY) if n not in self.taken)
+        first = min((v.decided_by.priority for v in found), default=NO_LIMIT)
+        before = [v for v in found if v.decided_by.priority < free]
+        return tuple(before or [v for v in found if v.decided_by.priority == first])
+
+    def _takers(self, row: Requirement) -> tuple[Violation, ...]:
+        """Return the rules that surely take packets of an allow row."""
         return self._prover.prove_allowed(self._boxes[row.name]).violations
 
     def is_denied(self, row: Requirement) -> bool:
@@ -106,11 +120,10 @@ class Standing:
         proof = self._prover.prove_denied(self._boxes[row.name])
         return proof.verdict is ProofVerdict.SATISFIED
 
-    def leaks(self, row: Requirement) -> tuple[int, ...]:
-        """Return the priorities of the rules that leak packets of a deny row."""
-        proof = self._prover.prove_denied(self._boxes[row.name])
-        places = {violation.decided_by.priority for violation in proof.violations}
-        return tuple(sorted(places & self.taken))
+    def leaks(self, row: Requirement, *, certain: bool) -> tuple[int, ...]:
+        """Return the priorities of the rules that leak packets of a deny row, or may."""
+        rules = self._prover.leaking(self._boxes[row.name], certain=certain)
+        return tuple(sorted({rule.priority for rule in rules} & self.taken))
 
     def cut_by(self, row: Requirement) -> frozenset[str]:
         """Return the names of the allow rows that may share a packet with a deny row."""

@@ -69,7 +69,7 @@ class Guarded:
         seen = -1
         while time.monotonic() - calm_since < 0.25:
             events = self.events()
-            open_ = [e for e in events if not e["deliveries"] and not e["deadLettered"]]
+            open_ = [e for e in events if not e["deliveries"] and not e["lost"]]
             count = len(self.azure.calls())
             if open_ or count != seen:
                 calm_since, seen = time.monotonic(), count
