@@ -2,6 +2,7 @@
 """Everything a developer does, in one file of standard library only.
 
 python3 dev.py run      set up, then the service on http://127.0.0.1:7071
+python3 dev.py demo     set up, then the story in a minute
 python3 dev.py test     set up, then lint, types, layers and tests
 python3 dev.py bench    set up, then the measurements
 python3 dev.py lock     set up, then renew requirements.txt and requirements-dev.txt
@@ -64,6 +65,7 @@ def main() -> int:
     bench_parser = commands.add_parser("bench", help="the measurements")
     bench_parser.add_argument("--quick", action="store_true", help="under 50 seconds")
 
+    commands.add_parser("demo", help="the story in a minute: rules are broken and come back")
     commands.add_parser("setup", help="the virtual environment alone")
     commands.add_parser("lock", help="renew the two requirements files")
     tags_parser = commands.add_parser(
@@ -79,6 +81,7 @@ def main() -> int:
     return {
         "setup": lambda *_: 0,
         "run": run,
+        "demo": demo,
         "test": test,
         "bench": bench,
         "lock": lock,
@@ -101,6 +104,11 @@ def run(python: Path, options: argparse.Namespace) -> int:
     if options.arm_https_port is not None:
         arguments += ["--arm-https-port", str(options.arm_https_port)]
     return become(python, *arguments)
+
+
+def demo(python: Path, _: argparse.Namespace) -> int:
+    """Play the story in the terminal; the exit code is 0 only if every rule is back."""
+    return call(python, "-m", "local.demo")
 
 
 def test(python: Path, options: argparse.Namespace) -> int:

@@ -184,3 +184,11 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
     from shared.http.health import report_health
 
     return await report_health(req)
+
+
+@app.route("health/details", methods=["GET"])
+async def health_details(req: func.HttpRequest) -> func.HttpResponse:
+    """What of the service can answer: store, sign-in, ARM, and what could not be reconciled."""
+    from shared.http.health import report_details
+
+    return await report_details(req)

@@ -85,6 +85,14 @@ class Network:
     def _of(self, where: ResourceId) -> NetworkManagementClient:
         return self._clients.of(where.subscription)
 
+    async def reach(self) -> dict[str, int]:
+        """Ask ARM for the subscriptions that the identity can see; returns how many."""
+        request = HttpRequest("GET", "/subscriptions", params={"api-version": "2022-12-01"})
+        with translated("Reaching Azure"):
+            response = await self._clients.of("none").send_request(request)
+            response.raise_for_status()
+            return {"subscriptions": len(response.json().get("value") or ())}
+
     async def nsg(self, nsg_id: str) -> NetworkSecurityGroup | None:
         """Read an NSG; None where there is none."""
         where = parse_id(nsg_id)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from shared.context import invocation
 from shared.guards.findings import Cause
-from shared.guards.outcomes import OutcomeType, outcome
+from shared.guards.outcomes import OutcomeType, keep, outcome
 from shared.guards.service import (
     correlation_of,
     handle_event,
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from typing import Any
 
 log = logging.getLogger(__name__)
+
+POISON = "poison"
+"""The kind of the records that name guards which could not be reconciled; `health` shows them."""
 
 EVENT_SECONDS = 25
 """Event Grid waits 30 seconds for an answer."""
@@ -57,6 +61,8 @@ async def on_drifted(key: str) -> None:
     """Reconcile a guard that the sweep has found."""
     async with invocation(MESSAGE_SECONDS):
         await reconcile(key, Cause("sweep"))
+        book = await open_book()
+        await book.store.delete(POISON, key.lower())
 
 
 async def on_poison(key: str) -> None:
@@ -70,3 +76,4 @@ async def on_poison(key: str) -> None:
             reason = "It could not be reconciled, however often that was tried: see the log."
             data = {"reason": reason, "cause": Cause("sweep").to_json(), "poison": True}
             await desk.outcomes.tell(guard, outcome(guard, OutcomeType.FAILED, data))
+            await keep(book.store, POISON, guard.key, {"at": time.time()})

@@ -1,19 +1,86 @@
-"""`GET /api/health`: whether the service can answer."""
+"""`GET /api/health`: whether the service can answer; `GET /api/health/details`: what of it can."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import time
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
 
 from shared.amlfs.catalogue import load_catalogue, revisions
+from shared.cloud.store import open_store
+from shared.errors import GuardError
+from shared.guards.triggers import POISON
 from shared.http.answers import answered, json_response
 from shared.nsg.locations import locations
+from shared.nsg.service_tags import shipped_service_tags
+from shared.settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     import azure.functions as func
+
+    from shared.settings import Settings
+
+SECONDS = 10
+"""What does not answer by then counts as down."""
+
+VERSION = "0.1.0"
 
 
 @answered
 async def report_health(_: func.HttpRequest) -> func.HttpResponse:
-    """Answer `GET /api/health`: up where the data that every answer needs can be read."""
+    """Answer `GET /api/health`, to anybody: up where data and store can be read."""
+    settings = read_settings()
     ready = bool(locations()) and all(load_catalogue(revision).rows for revision in revisions())
-    return json_response({"status": "up" if ready else "down"}, 200 if ready else 503)
+    store = await checked(check_store(settings))
+    is_up = ready and store["status"] == "up"
+    return json_response({"status": "up" if is_up else "down"}, 200 if is_up else 503)
+
+
+@answered
+async def report_details(_: func.HttpRequest) -> func.HttpResponse:
+    """Answer `GET /api/health/details`, to those who have the key."""
+    settings = read_settings()
+    store, arm = await asyncio.gather(checked(check_store(settings)), checked(check_arm(settings)))
+    is_up = store["status"] == "up"
+    tags = shipped_service_tags(settings.cloud)
+    return json_response(
+        {
+            "status": "up" if is_up else "down",
+            "version": VERSION,
+            "azureFunctions": metadata.version("azure-functions"),
+            "cloud": settings.cloud.value,
+            "mayWrite": bool(settings.allowed_scopes),
+            "store": store,
+            "arm": arm,
+            "serviceTags": {"changeNumber": tags.change_number, "published": tags.published},
+        },
+        200 if is_up else 503,
+    )
+
+
+async def checked(check: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    """Return what a check says, and how long it took."""
+    started = time.perf_counter()
+    try:
+        async with asyncio.timeout(SECONDS):
+            found = {"status": "up", **await check}
+    except (GuardError, TimeoutError) as error:
+        found = {"status": "down", "reason": str(error) or "no answer in time"}
+    return {**found, "milliseconds": round(1000 * (time.perf_counter() - started), 1)}
+
+
+async def check_store(settings: Settings) -> dict[str, Any]:
+    """Read from the store; returns how many guards could not be reconciled."""
+    store = open_store(settings)
+    poisoned, _ = await store.page(POISON, limit=500)
+    return {"poisonMessages": len(poisoned), "guards": [record.key for record in poisoned]}
+
+
+async def check_arm(settings: Settings) -> dict[str, Any]:
+    """Sign in and ask ARM for the subscriptions that can be seen."""
+    from shared.cloud.network import Network  # noqa: PLC0415 - a cold start pays for it
+
+    return {"endpoint": settings.arm_endpoint, **await Network(settings).reach()}

@@ -99,6 +99,7 @@ def idle(service, azure, monkeypatch) -> Iterator[Guarded]:
     guarded = Guarded(service, azure)
     yield guarded
     guarded.quiet()
+    monkeypatch.delenv("AMLFS_GUARDS", raising=False)
     azure.client.delete("/_box/webhooks")
     azure.set(operationSeconds=0)
     for guard in service.get("/api/guards").json()["value"]:

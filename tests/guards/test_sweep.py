@@ -23,15 +23,14 @@ def many(idle, count: int) -> None:
     ]
     subnets.append({"name": "clients", "properties": {"addressPrefix": "10.0.2.0/24"}})
     for n in range(count):
-        intent = {"fileSystemSubnet": {"addressPrefixes": [f"10.1.{n}.0/24"]}}
-        rules = nineteen(
-            {**INTENT, **intent, "clientSubnets": [{"addressPrefixes": ["10.0.2.0/24"]}]}
-        )
+        own = {"addressPrefixes": [f"10.1.{n}.0/24"]}
+        clients = [{"addressPrefixes": ["10.0.2.0/24"]}]
+        rules = nineteen({**INTENT, "fileSystemSubnet": own, "clientSubnets": clients})
         idle.azure.nsg(rules, f"{NETWORK}/networkSecurityGroups/n{n}")
-    body = {"addressSpace": {"addressPrefixes": ["10.0.0.0/15"]}, "subnets": subnets}
+    body: dict = {"addressSpace": {"addressPrefixes": ["10.0.0.0/15"]}, "subnets": subnets}
     idle.azure.put(VNET, {"location": "eastus", "properties": body})
     for n in range(count):
-        intent = {
+        intent: dict = {
             **INTENT,
             "fileSystemSubnet": {"id": f"{VNET}/subnets/s{n}"},
             "networkSecurityGroupId": f"{NETWORK}/networkSecurityGroups/n{n}",
