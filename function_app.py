@@ -8,10 +8,13 @@ functions bring a function key, but for `health`.
 from __future__ import annotations
 
 import os
+import typing
 
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+
+Messages = typing.List[str]  # noqa: UP006 - the runtime knows no other spelling
 
 STORAGE = "AzureWebJobsStorage"
 OPERATIONS = "amlfs-operations"
@@ -138,7 +141,7 @@ async def guard_history(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.event_grid_trigger(arg_name="event")
 @app.queue_output(arg_name="looks", queue_name=LOOKS, connection=STORAGE)
-async def on_network_change(event: func.EventGridEvent, looks: func.Out[list[str]]) -> None:
+async def on_network_change(event: func.EventGridEvent, looks: func.Out[Messages]) -> None:
     """Azure says that an NSG, a network or a file system changed: re-validate, and restore."""
     from shared.guards.triggers import on_event
 
@@ -155,7 +158,7 @@ async def look_again(message: func.QueueMessage) -> None:
 
 @app.timer_trigger(arg_name="timer", schedule=SWEEP_SCHEDULE)
 @app.queue_output(arg_name="drifted", queue_name=DRIFTED, connection=STORAGE)
-async def sweep(timer: func.TimerRequest, drifted: func.Out[list[str]]) -> None:
+async def sweep(timer: func.TimerRequest, drifted: func.Out[Messages]) -> None:
     """The net under the events: looks at everything in pages, and queues the guards that drifted."""
     from shared.guards.triggers import on_timer
 

@@ -67,7 +67,7 @@ class Guarded:
         end = time.monotonic() + seconds
         calm_since = time.monotonic()
         seen = -1
-        while time.monotonic() - calm_since < 0.25:
+        while time.monotonic() - calm_since < 0.4:
             events = self.events()
             open_ = [e for e in events if not e["deliveries"] and not e["lost"]]
             count = len(self.azure.calls())
