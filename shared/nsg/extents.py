@@ -15,11 +15,13 @@ Source: "Virtual network service tags" and "What is IP address 168.63.129.16?", 
 from __future__ import annotations
 
 import re
-from functools import cache, lru_cache
+from functools import lru_cache
+from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
 
-from shared.nsg.rules import Protocol
-from shared.packets.axis import Background, Bounds
+from shared.nsg.limits import TAG
+from shared.packets.axis import Bounds
+from shared.packets.background import Background
 from shared.packets.intervals import (
     NOTHING,
     Boundaries,
@@ -55,17 +57,15 @@ PORTLESS = PORTS
 """The one value on the axis of ports that packets without ports have."""
 
 PORT_LINE = PORTS + 1
-ANY_PORT = Bounds((0, PORT_LINE))
-UNKNOWN_PORT = Bounds(NOTHING, (0, PORT_LINE))
+NO_PORT: Boundaries = (PORTLESS, PORT_LINE)
+UNKNOWN_PORT = Bounds(NOTHING, (0, PORTS))
 
-PROTOCOLS = (Protocol.TCP, Protocol.UDP, Protocol.ICMP, Protocol.ESP, Protocol.AH)
-"""The values on the axis of protocols; the first two have ports."""
+OCTETS = {str(number): number for number in range(256)}
+"""As they are spelled: a leading zero is refused, some systems take such octets for octal."""
 
-WITH_PORTS = 2
-
-CIDR = re.compile(r"([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})\.([0-9]{1,3})(?:/([0-9]{1,2}))?")
-LEADING_ZERO = re.compile(r"(?<![0-9])0[0-9]")
+SIZES = {"": 1} | {f"/{length}": 1 << (32 - length) for length in range(33)}
 PORT_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
+PORT_LIST = re.compile(r"[0-9]{1,5}(?:,[0-9]{1,5})*")
 
 
 class Extents:
@@ -79,57 +79,44 @@ class Extents:
         self._words[VIRTUAL_NETWORK] = virtual_network
         within = union((virtual_network.sure, virtual_network.doubt))
         self._words[INTERNET] = Bounds(complement(within, ADDRESSES), virtual_network.doubt)
-        self._lists: dict[tuple[str, ...], Bounds] = {}
-        self._inside: dict[tuple[str, ...], Bounds] = {}
 
     def bounds(self, words: tuple[str, ...]) -> Bounds:
-        """Return what a rule's side stands for; equal words give the same object."""
-        found = self._lists.get(words)
-        if found is None:
-            each = [self._of(word) for word in words]
-            found = self._lists[words] = each[0] if len(each) == 1 else self._together(each)
-        return found
+        """Return what a rule's side stands for."""
+        prefixes = read_prefixes(words)
+        if prefixes is not None:
+            return Bounds(prefixes)
+        each = [self._of(word) for word in words]
+        return each[0] if len(each) == 1 else self._together(each)
+
+    def bounds_within(self, words: tuple[str, ...], universe: Boundaries) -> Bounds:
+        """Return what a rule's side stands for inside some addresses."""
+        bounds = self._spelled_out(self.bounds(words))
+        sure = intersection(bounds.sure, universe)
+        return Bounds(sure, intersection(bounds.doubt, universe) if bounds.doubt else NOTHING)
 
     def _of(self, word: str) -> Bounds:
-        known = self._words.get(word) or self._words.get(word.lower())
-        if known is None:
-            known = self._words[word] = self._read(word)
-        return known
-
-    def _read(self, word: str) -> Bounds:
+        known = self._words.get(word.lower())
+        if known is not None:
+            return known
         prefix = read_prefix(word)
         if prefix is not None:
             return Bounds(prefix)
-        boundaries = self.tags.boundaries(word)
-        if boundaries is not None:
-            return Bounds(NOTHING, name=word.lower())
-        return UNKNOWN
+        published = self.tags.boundaries(word)
+        if published is None:
+            return UNKNOWN
+        return Bounds(NOTHING, name=word.lower() if published else None)
 
     def _together(self, each: Iterable[Bounds]) -> Bounds:
-        plain = [self.spelled_out(bounds) for bounds in each]
+        plain = [self._spelled_out(bounds) for bounds in each]
         sure = union(bounds.sure for bounds in plain)
         doubt = union(bounds.doubt for bounds in plain)
         return Bounds(sure, difference(doubt, sure, ADDRESSES)) if doubt else Bounds(sure)
 
-    def spelled_out(self, bounds: Bounds) -> Bounds:
+    def _spelled_out(self, bounds: Bounds) -> Bounds:
         """Return bounds by their addresses in place of a tag's name."""
         if bounds.name is None:
             return bounds
         return Bounds(tuple(self.tags.boundaries(bounds.name) or ()))
-
-    def bounds_within(self, words: tuple[str, ...], universe: Boundaries) -> Bounds:
-        """Return what a rule's side stands for inside some addresses."""
-        found = self._inside.get(words)
-        if found is None:
-            found = self._inside[words] = self._cut(self.bounds(words), universe)
-        return found
-
-    def _cut(self, bounds: Bounds, universe: Boundaries) -> Bounds:
-        if bounds is ANYWHERE:
-            return Bounds(universe)
-        plain = self.spelled_out(bounds)
-        sure = intersection(plain.sure, universe)
-        return Bounds(sure, intersection(plain.doubt, universe) if plain.doubt else NOTHING)
 
 
 def doubtful_word(words: tuple[str, ...]) -> str:
@@ -140,42 +127,55 @@ def doubtful_word(words: tuple[str, ...]) -> str:
     return " ".join(words).lower()
 
 
-@lru_cache(maxsize=1 << 16)
+@lru_cache(maxsize=1 << 14)
+def read_prefixes(words: tuple[str, ...]) -> Boundaries | None:
+    """Return the boundaries of all the addresses of a list, None where a word is no prefix."""
+    runs = [read_prefix(word) for word in words]
+    if len(runs) == 1:
+        return runs[0]
+    return union(filter(None, runs)) if None not in runs else None
+
+
 def read_prefix(word: str) -> Boundaries | None:
     """Return the boundaries of an IPv4 address or CIDR, nothing for IPv6, None for another word.
 
     ARM refuses host bits that are set; where they stand all the same, the network is meant.
     """
-    found = CIDR.fullmatch(word)
-    if found is None:
-        return NOTHING if ":" in word else None
-    a, b, c, d, length = found.groups()
-    octets = (int(a), int(b), int(c), int(d))
-    bits = 32 if length is None else int(length)
-    if max(octets) > 255 or bits > 32 or LEADING_ZERO.search(word):
-        return None
-    size = 1 << (32 - bits)
-    address = int.from_bytes(bytes(octets), "big")
-    first = address - address % size
+    address, slash, length = word.partition("/")
+    try:
+        a, b, c, d = address.split(".")
+        first = OCTETS[a] << 24 | OCTETS[b] << 16 | OCTETS[c] << 8 | OCTETS[d]
+        size = SIZES[slash + length]
+    except (KeyError, ValueError):
+        return NOTHING if ":" in word and is_ipv6(word) else None
+    first -= first % size
     return (first, first + size)
 
 
-@lru_cache(maxsize=1 << 12)
-def ports_bounds(words: tuple[str, ...]) -> Bounds:
-    """Return what a rule's ports stand for; any port includes having none.
+def is_ipv6(word: str) -> bool:
+    """Whether a word is an IPv6 address or CIDR."""
+    try:
+        IPv6Network(word, strict=False)
+    except ValueError:
+        return False
+    return True
 
-    How Azure matches a packet without ports against a rule with some is documented nowhere: it may
-    match (an assumption). Ranges that come to every port only together are still ports.
-    """
-    if words == ("*",):
-        return ANY_PORT
-    ranges = [read_port_range(word) for word in words]
-    if None in ranges:
-        return UNKNOWN_PORT
-    if (0, PORTS) in ranges:
-        return ANY_PORT
-    ports = union(found for found in ranges if found)
-    return Bounds(ports, (PORTLESS, PORT_LINE))
+
+@lru_cache(maxsize=1 << 12)
+def is_address_word(word: str) -> bool:
+    """Whether a word is '*', an address or CIDR of either family, or may be a service tag."""
+    return word == "*" or read_prefix(word) is not None or TAG.fullmatch(word) is not None
+
+
+@lru_cache(maxsize=1 << 14)
+def read_ports(words: tuple[str, ...]) -> Boundaries | None:
+    """Return the boundaries of all the ports of a list, None where a word is no port."""
+    if len(words) > 1 and PORT_LIST.fullmatch(",".join(words)):
+        ports = set(map(int, words))
+        edges = sorted(ports ^ {port + 1 for port in ports})  # neighbours are one run
+        return tuple(edges) if edges[-1] <= PORTS else None
+    runs = [read_port_range(word) for word in words]
+    return union(filter(None, runs)) if None not in runs else None
 
 
 @lru_cache(maxsize=1 << 12)
@@ -190,13 +190,21 @@ def read_port_range(word: str) -> Boundaries | None:
     return (low, high + 1) if low <= high < PORTS else None
 
 
-@cache
-def protocol_bounds(protocol: Protocol) -> Bounds:
-    """Return what a rule's protocol stands for."""
-    if protocol is Protocol.ANY:
-        return Bounds((0, len(PROTOCOLS)))
-    place = PROTOCOLS.index(protocol)
-    return Bounds((place, place + 1))
+def ports_bounds(words: tuple[str, ...]) -> Bounds:
+    """Return what a rule's ports hold of packets with ports."""
+    ports = read_ports(words)
+    return UNKNOWN_PORT if ports is None else Bounds(ports)
+
+
+def portless_bounds(words: tuple[str, ...]) -> Bounds:
+    """Return what a rule's ports hold of packets without ports; any port includes having none.
+
+    How Azure matches a packet without ports against a rule with some is documented nowhere: it may
+    match (an assumption). Ranges that come to every port only together are still ports.
+    """
+    ranges = [word for word in words if not word.isdecimal()]
+    is_any = any(read_port_range(word) == (0, PORTS) for word in ranges)
+    return Bounds(NO_PORT) if is_any else Bounds(NOTHING, NO_PORT)
 
 
 @lru_cache(maxsize=32)

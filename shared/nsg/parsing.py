@@ -10,19 +10,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
-from shared.nsg.extents import read_port_range, read_prefix
+from shared.nsg.extents import is_address_word, read_port_range, read_prefix, read_prefixes
 from shared.nsg.limits import (
     ADDRESSES_PER_SIDE,
     HIGHEST_PRIORITY,
     LOWEST_PRIORITY,
     RULES_PER_NSG,
-    TAG,
-    is_address,
 )
+from shared.nsg.plain_rules import read_plain_rule
 from shared.nsg.rules import ANY, Access, Direction, Flow, Protocol, SecurityRule
 
 if TYPE_CHECKING:
@@ -55,7 +53,14 @@ class ReadRules:
 
 def read_rules(documents: Sequence[object], at: str = "/securityRules") -> ReadRules:
     """Read rules in either dialect; `at` is the JSON pointer of their list."""
-    readings = [Reading(document, f"{at}/{i}") for i, document in enumerate(documents)]
+    plain = [read_plain_rule(document) for document in documents]
+    rules = [rule for rule in plain if rule is not None]
+    if len(rules) == len(plain) and are_right_together(rules):
+        return ReadRules(tuple(rules), ())
+    readings = [
+        Reading(document, f"{at}/{i}", rule)
+        for i, (document, rule) in enumerate(zip(documents, plain, strict=True))
+    ]
     slots: dict[tuple[Direction, int], list[Reading]] = defaultdict(list)
     for reading in readings:
         if reading.is_placed:
@@ -64,9 +69,15 @@ def read_rules(documents: Sequence[object], at: str = "/securityRules") -> ReadR
         for reading in several if len(several) > 1 else ():
             reading.fail("priority", f"{len(several)} {direction} rules have priority {priority}.")
     errors = [error for reading in readings for error in reading.errors]
-    errors += too_many(readings, at)
-    rules = [rule for i, reading in enumerate(readings) for rule in reading.rules(i)]
-    return ReadRules(tuple(rules), tuple(errors))
+    errors += too_many([reading.rule for reading in readings], at)
+    stand_ins = [rule for i, reading in enumerate(readings) for rule in reading.rules(i)]
+    return ReadRules(tuple(stand_ins), tuple(errors))
+
+
+def are_right_together(rules: Sequence[SecurityRule]) -> bool:
+    """Whether rules that are right one by one have no priority twice and are not too many."""
+    slots = {(rule.direction, rule.priority) for rule in rules}
+    return len(slots) == len(rules) and not any(too_many(rules, ""))
 
 
 class Reading:
@@ -74,19 +85,21 @@ class Reading:
 
     __slots__ = ("_document", "_nested", "_properties", "at", "errors", "rule")
 
-    def __init__(self, document: object, at: str) -> None:
+    def __init__(self, document: object, at: str, plain: SecurityRule | None) -> None:
         self.at = at
         self.errors: list[FieldError] = []
         self._document: Mapping[str, Any] = document if isinstance(document, dict) else {}
         nested = self._document.get("properties")
         self._nested = isinstance(nested, dict)
         self._properties: Mapping[str, Any] = nested if isinstance(nested, dict) else self._document
+        self.rule = plain or self._read(document)
+
+    def _read(self, document: object) -> SecurityRule:
         if not isinstance(document, dict):
-            self.errors.append(FieldError(at, "Give a rule as a JSON object."))
-            self.rule = unknown_rule("", LOWEST_PRIORITY, Direction.INBOUND, Access.DENY, "?")
-            return
+            self.errors.append(FieldError(self.at, "Give a rule as a JSON object."))
+            return unknown_rule("", LOWEST_PRIORITY, Direction.INBOUND, Access.DENY, "?")
         get = self._properties.get
-        self.rule = SecurityRule(
+        return SecurityRule(
             self._name(),
             self._priority(get("priority")),
             DIRECTIONS.get(lowered(get("direction"))) or self._odd("direction", DIRECTIONS),
@@ -160,9 +173,6 @@ class Reading:
     def _addresses(self, side: str) -> tuple[str, ...]:
         singular, plural, listed = ADDRESS_FIELDS[side]
         get = self._properties.get
-        one = get(singular)
-        if one.__class__ is str and is_address_word(one) and not get(plural) and not get(listed):
-            return (one,)
         before = len(self.errors)
         words = self._values(singular, plural)
         for i, word in enumerate(words):
@@ -194,9 +204,6 @@ class Reading:
     def _ports(self, side: str) -> tuple[str, ...]:
         singular, plural = PORT_FIELDS[side]
         get = self._properties.get
-        one = get(singular)
-        if one.__class__ is str and read_port_range(one) and not get(plural):
-            return (one,)
         before = len(self.errors)
         values = self._values(singular, plural)
         words = tuple(str(value) if type(value) is int else value for value in values)
@@ -221,20 +228,18 @@ def unknown_rule(
     return SecurityRule(name, priority, direction, access, flow)
 
 
-def too_many(readings: Sequence[Reading], at: str) -> Iterator[FieldError]:
+def too_many(rules: Sequence[SecurityRule], at: str) -> Iterator[FieldError]:
     """Yield that there are more rules, or more addresses in them, than an NSG holds."""
-    if len(readings) > RULES_PER_NSG:
-        yield FieldError(at, f"{len(readings):,} rules; an NSG holds at most {RULES_PER_NSG:,}.")
-    for side in ("sources", "destinations"):
-        number = sum(
-            len(words)
-            for reading in readings
-            if len(words := getattr(reading.rule.flow, side)) > 1 or read_prefix(words[0])
-        )
+    if len(rules) > RULES_PER_NSG:
+        yield FieldError(at, f"{len(rules):,} rules; an NSG holds at most {RULES_PER_NSG:,}.")
+    for side in ("source", "destination"):
+        lists = [getattr(rule.flow, f"{side}s") for rule in rules]
+        number = sum(map(len, lists))  # a tag or '*' is not counted, but only a limit asks for that
+        if number > ADDRESSES_PER_SIDE:
+            number = sum(len(words) for words in lists if len(words) > 1 or read_prefixes(words))
         if number > ADDRESSES_PER_SIDE:
             yield FieldError(
-                at,
-                f"{number:,} {side[:-1]} addresses; an NSG holds at most {ADDRESSES_PER_SIDE:,}.",
+                at, f"{number:,} {side} addresses; an NSG holds at most {ADDRESSES_PER_SIDE:,}."
             )
 
 
@@ -249,13 +254,3 @@ def read_integer(value: object) -> int | None:
         return None
     text = str(value)
     return int(text) if text.isdecimal() and text.isascii() and len(text) <= 9 else None
-
-
-@lru_cache(maxsize=1 << 16)
-def is_address_word(word: str) -> bool:
-    """Whether a word is '*', an address or CIDR of either family, or may be a service tag."""
-    if word == "*":
-        return True
-    if read_prefix(word) is not None:
-        return is_address(word)
-    return TAG.fullmatch(word) is not None

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from shared.nsg.doubts import describe
 from shared.packets.intervals import NOTHING
 from shared.packets.space import TooIntricateError, bits
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from shared.nsg.rules import SecurityRule
     from shared.nsg.witness import Witness
     from shared.packets.intervals import Boundaries
-    from shared.packets.space import Packet
+    from shared.packets.region import Packet
 
 
 class ProofVerdict(StrEnum):
@@ -55,8 +56,7 @@ class CutOff:
             return NOTHING
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
+class Violation(NamedTuple):
     """A packet on which a rule decides against a requirement.
 
     Attributes:
@@ -87,8 +87,7 @@ class Proof:
     undecided_because: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class DeadRule:
+class DeadRule(NamedTuple):
     """A rule that never decides anything.
 
     Attributes:
@@ -111,17 +110,35 @@ class Prover:
         """Take a chain and the bit set of its permitted flows."""
         self.chain = chain
         self.permitted = permitted
-        self._leaks: dict[int, Packet] = {}
+        self._first_holders = chain.first_holders()
         self._doubtful: dict[int, Packet] = {}
-        self._violations: dict[tuple[int, Packet], Violation] = {}
-        for rule in bits(chain.allows):
-            packet = chain.find(rule, self._before(rule), certain=True)
-            if packet is not None:
-                self._leaks[rule] = packet
-            elif not chain.is_exact:
-                packet = chain.find_in_cases(rule, self._before(rule))
-                if packet is not None:
-                    self._doubtful[rule] = packet
+        self._leaks = {
+            rule: packet
+            for rule in bits(chain.allows)
+            if (packet := self._leak_of(rule)) is not None
+        }
+        self._leak_holders = {rule: chain.holders(leak) for rule, leak in self._leaks.items()}
+        self._excess = {
+            rule: Violation(chain.rules[rule], chain.witness(packet))
+            for rule, packet in self._leaks.items()
+        }
+
+    def _leak_of(self, rule: int) -> Packet | None:
+        """Return a packet that an allow rule surely lets through and nobody permits, or None.
+
+        Where there may be one only, it is noted as doubtful.
+        """
+        chain, others = self.chain, self._before(rule)
+        if not self._first_holders[rule] & others:
+            return chain.first_packet(rule)
+        if chain.covering(rule, others) or chain.find(rule, others, certain=False) is None:
+            return None
+        packet = chain.find(rule, others, certain=True)
+        if packet is None:
+            doubtful = chain.find_in_cases(rule, others)
+            if doubtful is not None:
+                self._doubtful[rule] = doubtful
+        return packet
 
     def _before(self, rule: int) -> int:
         """Return the boxes that take packets away from a rule, or permit it to let them through."""
@@ -196,16 +213,15 @@ class Prover:
 
     def prove_denied(self, flow: int) -> Proof:
         """Prove that no packet of a flow is allowed but for the permitted ones."""
-        chain = self.chain
-        violations = [
-            self._violation(rule, packet)
-            for rule in self._leaks
-            if (packet := self._leak_in(flow, rule)) is not None
-        ]
+        violations = self._leaks_in(flow)
         if violations:
-            return Proof(ProofVerdict.VIOLATED, violations=tuple(violations))
+            return Proof(ProofVerdict.VIOLATED, violations=violations)
+        chain = self.chain
         reasons: set[str] = set()
         for rule in (*self._leaks, *self._doubtful):
+            if self._may_leak_in(flow, rule):
+                reasons |= chain.doubts_of(flow)
+                continue
             packet = chain.find_shared((rule, flow), self._before(rule), certain=False)
             if packet is not None:
                 boxes = ((2 << rule) - 1) | self.permitted | 1 << flow
@@ -220,12 +236,23 @@ class Prover:
             deciders = chain.meeting(flow, (1 << len(chain.rules)) - 1)
         return Proof(ProofVerdict.SATISFIED, self._names(deciders & ~chain.allows))
 
-    def _leak_in(self, flow: int, rule: int) -> Packet | None:
-        """Return a packet of a flow that a leaking rule surely lets through, or None."""
-        packet = self._leaks[rule]
-        if self.chain.holds(flow, packet):
-            return packet
-        return self.chain.find_shared((rule, flow), self._before(rule), certain=True)
+    def _leaks_in(self, flow: int) -> tuple[Violation, ...]:
+        """Return each rule that surely lets a packet of a flow through, with the packet."""
+        chain, found = self.chain, []
+        near = chain.touching(flow)
+        for rule, violation in self._excess.items():
+            if self._leak_holders[rule] >> flow & 1:
+                found.append(violation)
+            elif near >> rule & 1:
+                packet = chain.find_shared((rule, flow), self._before(rule), certain=True)
+                if packet is not None:
+                    found.append(Violation(chain.rules[rule], chain.witness(packet)))
+        return tuple(found)
+
+    def _may_leak_in(self, flow: int, rule: int) -> bool:
+        """Whether a flow may hold the packet that a rule surely lets through."""
+        packet, given = self._leaks.get(rule), self.chain.given_by(rule)
+        return packet is not None and self.chain.may_hold(flow, packet, given)
 
     def leaking(self, flow: int, *, certain: bool) -> list[SecurityRule]:
         """Return the rules that let packets of a flow through which nobody asked for, or may do so."""
@@ -238,7 +265,7 @@ class Prover:
 
     def excess(self) -> list[Violation]:
         """Return each rule that lets packets through which nobody asked for, with one of them."""
-        return [self._violation(rule, packet) for rule, packet in self._leaks.items()]
+        return [*self._excess.values()]
 
     # -- dead rules -------------------------------------------------------------------------------
 
@@ -249,12 +276,19 @@ class Prover:
         """
         chain, found = self.chain, []
         for rule, own in enumerate(chain.own_rules):
-            if rule in self._leaks or not chain.regions(rule, maybe=True):
-                continue
             before = (1 << rule) - 1
-            if chain.find(rule, before, certain=False) is None:
-                cover = lowest(chain.holding(rule, before)) or self._cover(rule)
-                found.append(DeadRule(own, self._names(cover)))
+            if (
+                not self._first_holders[rule] & before
+                or rule in self._leaks
+                or not chain.regions(rule, True)
+            ):
+                continue
+            cover = lowest(chain.covering(rule, before))
+            if not cover:
+                if chain.find(rule, before, certain=False) is not None:
+                    continue
+                cover = self._cover(rule)
+            found.append(DeadRule(own, self._names(cover)))
         return found
 
     def _cover(self, rule: int) -> int:
@@ -266,13 +300,6 @@ class Prover:
         return needed
 
     # -- words ------------------------------------------------------------------------------------
-
-    def _violation(self, rule: int, packet: Packet) -> Violation:
-        found = self._violations.get((rule, packet))
-        if found is None:
-            found = Violation(self.chain.rules[rule], self.chain.witness(packet))
-            self._violations[rule, packet] = found
-        return found
 
     def _names(self, rules: int) -> tuple[str, ...]:
         return tuple(self.chain.rules[rule].name for rule in bits(rules))
@@ -288,24 +315,7 @@ def lowest(number: int) -> int:
     return number & -number
 
 
-DESCRIPTIONS = {
-    "": "how Azure matches a packet without ports against a rule with ports is not documented",
-    "virtualnetwork": "the extent of VirtualNetwork is not known",
-    "internet": "the extent of VirtualNetwork, outside of which Internet lies, is not known",
-}
-
-
 def undecided(words: Iterable[str]) -> Proof:
     """Return that nobody can tell, because of what these words stand for."""
     reasons = tuple(sorted(map(describe, words)))
     return Proof(ProofVerdict.UNDECIDED, undecided_because=reasons)
-
-
-def describe(word: str) -> str:
-    """Say what is not known about a rule's word."""
-    if word.startswith("/"):
-        group = word.rpartition("/")[2]
-        return f"the members of the application security group {group} are not known"
-    if word.startswith("what "):
-        return f"{word} is not known"
-    return DESCRIPTIONS.get(word, f"what {word} stands for is not known")

@@ -7,15 +7,16 @@ one (`sourceAddressPrefixes`), and ports likewise. That difference exists in thi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 ANY = ("*",)
 
 
 class Direction(StrEnum):
     """Which way the first packet of a flow travels, seen from the subnet."""
+
+    __hash__ = str.__hash__  # equal words hash alike, and at once; an Enum's own is a call
 
     INBOUND = "Inbound"
     OUTBOUND = "Outbound"
@@ -34,6 +35,8 @@ class Protocol(StrEnum):
     Source: the `protocol` property of Microsoft.Network/networkSecurityGroups/securityRules.
     """
 
+    __hash__ = str.__hash__  # as above
+
     TCP = "Tcp"
     UDP = "Udp"
     ICMP = "Icmp"
@@ -47,8 +50,7 @@ class Protocol(StrEnum):
         return self in (Protocol.TCP, Protocol.UDP, Protocol.ANY)
 
 
-@dataclass(frozen=True, slots=True)
-class Flow:
+class Flow(NamedTuple):
     """A set of packets, in the words of a security rule.
 
     Attributes:
@@ -67,8 +69,7 @@ class Flow:
     destination_ports: tuple[str, ...] = ANY
 
 
-@dataclass(frozen=True, slots=True)
-class SecurityRule:
+class SecurityRule(NamedTuple):
     """One rule of an NSG.
 
     Attributes:

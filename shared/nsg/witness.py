@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.nsg.extents import PORTLESS
 
@@ -11,8 +10,7 @@ if TYPE_CHECKING:
     from shared.nsg.rules import Protocol
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
+class Witness(NamedTuple):
     """One packet that shows something.
 
     Attributes:
@@ -44,7 +42,7 @@ def usable_address(first: int, end: int) -> int:
 
 def dotted(address: int) -> str:
     """Spell an IPv4 address."""
-    return ".".join(str(octet) for octet in address.to_bytes(4, "big"))
+    return f"{address >> 24}.{address >> 16 & 255}.{address >> 8 & 255}.{address & 255}"
 
 
 def likely(run: tuple[int, int], ports: tuple[int, ...]) -> int:
@@ -52,4 +50,7 @@ def likely(run: tuple[int, int], ports: tuple[int, ...]) -> int:
     first, end = run
     if first >= PORTLESS:
         return 0
-    return next((port for port in ports if first <= port < end), max(first, min(1, end - 1)))
+    for port in ports:
+        if first <= port < end:
+            return port
+    return max(first, min(1, end - 1))

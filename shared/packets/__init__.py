@@ -19,13 +19,18 @@ boxes that may still hold the packet, beginning with {B, C}: address 10-14 leave
 leaves {}. Found: address 10, port 0. Is there one of B outside A? Address 10-14 leaves {A}, and every
 port of B leaves {A}: none. No box is ever cut into pieces, and a choice is one `&` of integers.
 
-Two short cuts make it fast: a box that holds all that is left of the question ends that branch at
-once, and a bit set that was met before on the same axis is not followed again.
+**What makes it fast.** The atoms of an axis come from one walk along it: whoever begins or ends at a
+boundary is toggled in the bit set (`^`). Boxes that say the same of an axis share a *span* there, and
+those that say the same of all axes but the first share a *tail*; whatever is worked out about either
+serves them all. Most questions end before any search: nobody else holds the very first packet of the
+box, or one other box holds all of it. In a search, a box that holds all that is left of the question
+ends that branch at once, and a bit set that was met before on the same axis is not followed again.
 
 **Not everything is known.** What a set holds may be known within bounds only: *sure* values, which it
 holds in any case, and *maybe* values, which it may hold. Atoms carry a bit set for each, and callers
 say which one counts. Then "no packet was found" and "this packet" are both true whatever is so.
 
-`intervals` has sets of numbers, `axis` cuts a line into atoms, `space` asks the question. Nothing
-here knows of Azure.
+`intervals` has sets of numbers; `axis` cuts a line into atoms, `background` one that named sets of
+thousands of runs have cut before; `region` is the box that is asked about; `space` asks. Nothing here
+knows of Azure.
 """

@@ -2,72 +2,25 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
-from dataclasses import dataclass
-from functools import cached_property, reduce
-from itertools import pairwise, repeat
-from operator import or_
-from typing import TYPE_CHECKING
+from bisect import bisect_left
+from functools import reduce
+from itertools import accumulate, pairwise
+from operator import and_, or_, xor
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from shared.packets.intervals import NOTHING, Boundaries, union
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 
-class Background:
-    """Named sets that cut a line once and for all, whatever boxes come later.
+MANY, FEW = 64, 32
+"""Of many atoms under few boxes it pays to look for those at which one of the boxes changes."""
 
-    Some sets, such as a cloud's address ranges, have thousands of runs. What they cut the line into
-    is worked out here and kept: runs of numbers, each with its *kind*, that is which of the named
-    sets hold it.
-    """
-
-    def __init__(self, named: Mapping[str, Sequence[int]]) -> None:
-        """Cut the line by sets given as name → boundaries."""
-        toggles: dict[int, set[str]] = defaultdict(set)
-        for name, values in named.items():
-            for edge in values:
-                toggles[edge].add(name)
-        self.kinds: list[frozenset[str]] = [frozenset()]
-        ids = {self.kinds[0]: 0}
-        self.starts, self.run_kinds = [0], [0]
-        inside: frozenset[str] = frozenset()
-        for edge in sorted(toggles):
-            inside ^= toggles[edge]
-            if inside not in ids:
-                ids[inside] = len(self.kinds)
-                self.kinds.append(inside)
-            if edge == 0:
-                self.run_kinds[0] = ids[inside]
-            else:
-                self.starts.append(edge)
-                self.run_kinds.append(ids[inside])
-
-    def kinds_along(self, starts: Sequence[int], size: int) -> Iterator[Collection[int]]:
-        """Yield for each segment the kinds that occur in it; a segment ends where the next starts."""
-        if len(self.starts) == 1:
-            yield from repeat((0,), len(starts))
-            return
-        first = 0
-        for end in (*starts[1:], size):
-            after = bisect_left(self.starts, end, first)
-            kinds = self.run_kinds[first:after]
-            yield kinds if len(kinds) == 1 else set(kinds)
-            first = after if self.starts[after : after + 1] == [end] else after - 1
-
-    def run_between(self, start: int, end: int, kind: int) -> tuple[int, int]:
-        """Return the first run of a kind among start … end - 1, as (first number, end)."""
-        run = bisect_right(self.starts, start) - 1
-        while self.run_kinds[run] != kind:
-            run += 1
-        after = self.starts[run + 1] if run + 1 < len(self.starts) else end
-        return max(start, self.starts[run]), min(end, after)
+Fold: TypeAlias = "Callable[[int, int], int]"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Bounds:
+class Bounds(NamedTuple):
     """What a box holds of an axis: known exactly, within bounds, or by the name of a known set.
 
     Attributes:
@@ -80,134 +33,213 @@ class Bounds:
     doubt: Boundaries = NOTHING
     name: str | None = None
 
+
+class Span:
+    """A set on one axis, shared by all boxes that hold just this of it.
+
+    Attributes:
+        bounds: its numbers.
+        boxes: bit set of the boxes that have it; complete before an axis is made of it.
+        maybe: all that it may hold, as a span; itself where nothing is in doubt.
+        first: an atom of it; -1 where it has none.
+    """
+
+    __slots__ = (
+        "_axis",
+        "_each",
+        "_every",
+        "_masks",
+        "bounds",
+        "boxes",
+        "first",
+        "maybe",
+    )
+
+    def __init__(self, bounds: Bounds) -> None:
+        self.bounds = bounds
+        self.boxes = 0
+        self.first = -1
+        self.maybe = Span(Bounds(union(bounds[:2]))) if bounds.doubt else self
+        self._every: Sequence[int] | None = None
+        self._each: Sequence[int] | None = None
+        self._masks: dict[tuple[int, Fold], int] | None = None
+
+    def lie_on(self, axis: Axis) -> None:
+        """Learn where it lies on the axis that was made of it and others."""
+        self._axis = axis
+        self._every = axis.run_of(self.bounds)
+        self.first = self._every[0] if self._every else axis.first_of(self.bounds)
+        if self.maybe is not self:
+            self.maybe.lie_on(axis)
+
+    def part(self, atoms: Sequence[int]) -> Span:
+        """Return a span of some of its atoms."""
+        span = Span(Bounds(NOTHING))
+        span._axis, span._every = self._axis, atoms
+        span.first = atoms[0] if atoms else -1
+        return span
+
     @property
-    def is_exact(self) -> bool:
-        """Whether nothing about it is unknown."""
-        return not self.doubt
+    def is_empty(self) -> bool:
+        """Whether it holds nothing, by what is known."""
+        return not (self.bounds.sure or self.bounds.name)
+
+    @property
+    def edges(self) -> Boundaries:
+        """Where it begins and ends, what is in doubt included."""
+        return self.bounds.sure + self.bounds.doubt
+
+    @property
+    def every(self) -> Sequence[int]:
+        """All of its atoms."""
+        if self._every is None:
+            self._every = self._axis.atoms_of(self.bounds)
+        return self._every
+
+    @property
+    def each(self) -> Sequence[int]:
+        """One of those of its atoms that the same boxes hold: all that a question need look at."""
+        if self._each is None:
+            self._each = self._axis.one_of_each(self.every)
+        return self._each
+
+    def each_for(self, boxes: int) -> Sequence[int]:
+        """Return one of those of its atoms that the same of some boxes hold.
+
+        Others beside them do no harm: all are returned where looking closer would not pay.
+        """
+        if len(self.every) < MANY:
+            return self.every
+        if self._each is None and boxes.bit_count() < FEW:
+            return self._axis.parting(self, boxes) or self.each
+        return self.each
+
+    def whole(self, table: Sequence[int]) -> int:
+        """Return the bit set of the boxes that hold all of it."""
+        every = self._every
+        if every is not None and len(every) == 1:  # as of most addresses
+            return table[self.first]
+        return self._folded(and_, table)
+
+    def touched(self, table: Sequence[int]) -> int:
+        """Return the bit set of the boxes that hold some of it."""
+        return self._folded(or_, table)
+
+    def _folded(self, fold: Fold, table: Sequence[int]) -> int:
+        every = self.every
+        if self._masks is None:
+            self._masks = {}
+        key = (id(table), fold)  # a table lives as long as the axis
+        found = self._masks.get(key)
+        if found is None:
+            if isinstance(every, range):
+                held = table[every.start : every.stop]
+            else:
+                held = [table[atom] for atom in every]
+            found = self._masks[key] = reduce(fold, held)
+        return found
+
+    def held_by(self, box: int, table: Sequence[int]) -> Span:
+        """Return what a box holds of it."""
+        if self.whole(table) >> box & 1:
+            return self
+        return self.part([atom for atom in self.every if table[atom] >> box & 1])
 
 
 class Axis:
-    """The atoms of a line under some boxes.
+    """A line cut into atoms by the spans of some boxes: here, the segments between their boundaries.
 
     Attributes:
-        sure: for each atom, the bit set of the boxes that hold it in any case.
-        maybe: for each atom, the bit set of the boxes that may hold it.
-        zones: for each atom, how many of the cuts lie at or before its numbers.
+        sure: for each atom, ascending, the bit set of the boxes that hold it in any case.
+        maybe: for each atom, the bit set of the boxes that may hold it; the same list as `sure`
+            where nothing is in doubt.
     """
 
-    def __init__(
-        self,
-        boxes: Sequence[Bounds],
-        size: int,
-        cuts: Sequence[int] = (),
-        background: Background | None = None,
-    ) -> None:
-        """Cut the line 0 … size - 1.
+    def __init__(self, spans: Collection[Span], size: int) -> None:
+        """Cut the line 0 … size - 1."""
+        self._spans = spans
+        toggles, doubts = {0: 0, size: 0}, {0: 0, size: 0}
+        for span in spans:
+            toggle(toggles, span.bounds.sure, span.boxes)
+            toggle(doubts, span.bounds.doubt, span.boxes)
+        for edge in doubts:
+            toggles.setdefault(edge, 0)
+        self._edges = sorted(toggles)
+        self.sure = [*accumulate(map(toggles.__getitem__, self._edges[:-1]), xor)]
+        self.maybe = self._with(doubts) if any(doubts.values()) else self.sure
+        self._settle(spans)
 
-        Args:
-            boxes: what each box holds of it; the position is the box's bit.
-            size: of the line.
-            cuts: numbers that no atom holds together with smaller ones.
-            background: known sets that some boxes name.
-        """
-        self._size = size
-        self._background = background or Background({})
-        self._named: dict[str, int] = defaultdict(int)
-        toggles: dict[int, int] = dict.fromkeys((0, *cuts), 0)
-        doubts: dict[int, int] = {}
-        for bits, bounds in grouped(boxes):
-            if bounds.name is not None:
-                self._named[bounds.name] |= bits
-                continue
-            for edge in bounds.sure:
-                toggles[edge] = toggles.get(edge, 0) ^ bits
-            for edge in bounds.doubt:
-                doubts[edge] = doubts.get(edge, 0) ^ bits
-        self._cut(toggles, doubts, frozenset(cuts), size)
+    def _with(self, doubts: dict[int, int]) -> list[int]:
+        """Return the bit sets of the boxes that may hold each segment."""
+        maybe, doubted = self.sure[:], 0
+        for start, end in pairwise(sorted(doubts)):
+            doubted ^= doubts[start]
+            if doubted:
+                low, high = bisect_left(self._edges, start), bisect_left(self._edges, end)
+                maybe[low:high] = [held | doubted for held in maybe[low:high]]
+        return maybe
 
-    def _cut(
-        self, toggles: dict[int, int], doubts: dict[int, int], cuts: frozenset[int], size: int
-    ) -> None:
-        """Walk the line once, and make an atom of each different combination of holders."""
-        self._starts = sorted(edge for edge in toggles.keys() | doubts.keys() if edge < size)
-        self._place = {start: i for i, start in enumerate((*self._starts, size))}
-        self._segments: list[list[int]] = []
-        self._places: list[tuple[int, int, int]] = []
-        self.sure: list[int] = []
-        self.maybe: list[int] = []
-        self.zones: list[int] = []
-        by_name = [
-            reduce(or_, (self._named.get(name, 0) for name in kind), 0)
-            for kind in self._background.kinds
-        ]
-        atoms: dict[tuple[int, int, int, int], int] = {}
-        held = doubted = zone = 0
-        toggled, doubtful = toggles.get, doubts.get
-        along = self._background.kinds_along(self._starts, size)
-        ends = (*self._starts[1:], size)
-        for start, end, kinds in zip(self._starts, ends, along, strict=True):
-            held ^= toggled(start, 0)
-            if doubts:
-                doubted ^= doubtful(start, 0)
-            if start in cuts:
-                zone += 1
-            segment: list[int] = []
-            for kind in kinds:
-                key = (held, doubted, kind, zone)
-                atom = atoms.get(key)
-                if atom is None:
-                    atom = atoms[key] = len(atoms)
-                    self._places.append((start, end, kind))
-                segment.append(atom)
-            self._segments.append(segment)
-        for held, doubted, kind, zone in atoms:
-            self.sure.append(held | by_name[kind])
-            self.maybe.append(held | doubted | by_name[kind])
-            self.zones.append(zone)
+    def _settle(self, spans: Iterable[Span]) -> None:
+        """Tell the spans where they lie."""
+        for span in spans:
+            span.lie_on(self)
 
-    def atoms_of(self, values: Boundaries) -> list[int]:
-        """Return the atoms of a set, all of whose boundaries begin a segment."""
-        place, segments = self._place, self._segments
-        found: list[int] = []
-        for i in range(0, len(values), 2):
-            for segment in segments[place[values[i]] : place[values[i + 1]]]:
-                found += segment
-        return list(dict.fromkeys(found))
+    def _place(self, edge: int) -> int:
+        """Return the atom that begins at a boundary of a span."""
+        return bisect_left(self._edges, edge)
 
-    def atoms_named(self, name: str) -> list[int]:
-        """Return the atoms of a set of the background."""
-        kinds = self._background.kinds
-        return [atom for atom, (_, _, kind) in enumerate(self._places) if name in kinds[kind]]
+    def run_of(self, bounds: Bounds) -> range | None:
+        """Return the atoms of a span that is one run; None for others, which are many."""
+        if len(bounds.sure) == 2:
+            return range(self._place(bounds.sure[0]), self._place(bounds.sure[1]))
+        return None
 
-    def runs_of(self, atoms: Collection[int]) -> Boundaries:
-        """Return all the numbers of some atoms."""
-        wanted = set(atoms)
-        return union((start, end) for start, end, atom in self._all_runs if atom in wanted)
+    def first_of(self, bounds: Bounds) -> int:
+        """Return the first atom of what a span surely holds, or -1."""
+        return self._place(bounds.sure[0]) if bounds.sure else -1
 
-    @cached_property
-    def _all_runs(self) -> list[tuple[int, int, int]]:
-        """Every run of numbers with its atom, ascending."""
-        background, found = self._background, []
-        edges = {*self._starts, *background.starts, self._size}
-        for start, end in pairwise(sorted(edge for edge in edges if edge <= self._size)):
-            kind = background.run_kinds[bisect_right(background.starts, start) - 1]
-            segment = self._segments[bisect_right(self._starts, start) - 1]
-            atom = next(atom for atom in segment if self._places[atom][2] == kind)
-            found.append((start, end, atom))
-        return found
+    def atoms_of(self, bounds: Bounds) -> Sequence[int]:
+        """Return the atoms of what a span surely holds."""
+        places = [*map(self._place, bounds.sure)]
+        runs = [range(*run) for run in zip(places[::2], places[1::2], strict=True)]
+        return runs[0] if len(runs) == 1 else [atom for run in runs for atom in run]
+
+    def one_of_each(self, atoms: Sequence[int]) -> Sequence[int]:
+        """Return the first of those of some atoms that the same boxes hold."""
+        if len(atoms) < 3:
+            return atoms
+        sure, maybe = self.sure, self.maybe
+        if sure is maybe:
+            return sorted({sure[atom]: atom for atom in reversed(atoms)}.values())
+        return sorted({(sure[atom], maybe[atom]): atom for atom in reversed(atoms)}.values())
+
+    def parting(self, span: Span, boxes: int) -> Sequence[int] | None:
+        """Return the atoms at which some boxes begin or end in a span; None where that is no gain."""
+        every = span.every
+        if not isinstance(every, range):
+            return None
+        edges = [edge for other in self._spans if other.boxes & boxes for edge in other.edges]
+        if len(edges) > len(every):
+            return None
+        places = {self._place(edge) for edge in edges}
+        return sorted({every[0], *places.intersection(every)})
 
     def run(self, atom: int) -> tuple[int, int]:
         """Return some numbers of an atom: the first run of them, as (first number, end)."""
-        start, end, kind = self._places[atom]
-        return self._background.run_between(start, end, kind)
+        return self._edges[atom], self._edges[atom + 1]
+
+    def runs_of(self, atoms: Iterable[int]) -> Boundaries:
+        """Return all the numbers of some atoms."""
+        return union(run for atom in atoms for run in self._runs(atom))
+
+    def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
+        return (self.run(atom),)
 
 
-def grouped(boxes: Sequence[Bounds]) -> list[tuple[int, Bounds]]:
-    """Return each different bounds with the bit set of the boxes that have it."""
-    bits: dict[int, int] = {}
-    bounds_by_id: dict[int, Bounds] = {}
-    for i, bounds in enumerate(boxes):
-        key = id(bounds)
-        bits[key] = bits.get(key, 0) | 1 << i
-        bounds_by_id[key] = bounds
-    return [(bits[key], bounds) for key, bounds in bounds_by_id.items()]
+def toggle(changes: dict[int, int], edges: Boundaries, boxes: int) -> None:
+    """Note that a set of boxes begins or ends at some edges; what begins and ends at once does not."""
+    for edge in edges:
+        if edge in changes:
+            changes[edge] ^= boxes
+        else:
+            changes[edge] = boxes

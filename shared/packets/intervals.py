@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,7 +30,16 @@ def union(sets: Iterable[Sequence[int]]) -> Boundaries:
 
 def intersection(first: Sequence[int], second: Sequence[int]) -> Boundaries:
     """Return what both sets hold."""
-    return held_by_at_least(2, (first, second))
+    many, few = (first, second) if len(first) > len(second) else (second, first)
+    result: list[int] = []
+    for start, end in zip(few[::2], few[1::2], strict=True):
+        low, high = bisect_right(many, start), bisect_left(many, end)
+        if low % 2:  # a run of the other set is open where this one starts
+            result.append(start)
+        result += many[low:high]
+        if high % 2:
+            result.append(end)
+    return tuple(result)
 
 
 def difference(first: Sequence[int], second: Sequence[int], size: int) -> Boundaries:
@@ -44,23 +53,6 @@ def complement(values: Sequence[int], size: int) -> Boundaries:
     start = 2 if values and values[0] == 0 else 0
     end = len(edges) - 2 if values and values[-1] == size else len(edges)
     return tuple(edges[start:end])
-
-
-def held_by_at_least(count: int, sets: Iterable[Sequence[int]]) -> Boundaries:
-    """Return the numbers that at least so many of the sets hold."""
-    edges = sorted(
-        (edge, 1 if i % 2 == 0 else -1) for values in sets for i, edge in enumerate(values)
-    )
-    result: list[int] = []
-    depth = 0
-    for edge, step in edges:
-        before, depth = depth, depth + step
-        if (before >= count) != (depth >= count):
-            if result and result[-1] == edge:
-                result.pop()
-            else:
-                result.append(edge)
-    return tuple(result)
 
 
 def holds(values: Sequence[int], number: int) -> bool:

@@ -52,6 +52,8 @@ def cidr(chance: random.Random) -> str:
     return f"{first}.{chance.randrange(256)}.{chance.randrange(256)}.0/24"
 
 
-def rule_set(size: int, *, prefixes: int = 1, ports: int = 1) -> list[dict[str, Any]]:
-    chance = random.Random(size)
+def rule_set(
+    size: int, *, prefixes: int = 1, ports: int = 1, seed: int | None = None
+) -> list[dict[str, Any]]:
+    chance = random.Random(size if seed is None else seed)
     return [rule(chance, i, prefixes, ports) for i in range(size)]

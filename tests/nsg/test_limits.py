@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from shared.nsg.limits import breaches
@@ -16,7 +14,7 @@ RULE = SecurityRule("allow-kv", 100, Direction.OUTBOUND, Access.ALLOW, FLOW, "wh
 def rule(**changes) -> SecurityRule:
     flow = {k: v for k, v in changes.items() if hasattr(FLOW, k)}
     own = {k: v for k, v in changes.items() if k not in flow}
-    return replace(RULE, flow=replace(FLOW, **flow), **own)
+    return RULE._replace(flow=FLOW._replace(**flow), **own)
 
 
 WRONG = {

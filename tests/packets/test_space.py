@@ -7,9 +7,11 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.packets.axis import Axis, Background, Bounds
+from shared.packets.axis import Axis, Bounds, Span
+from shared.packets.background import Background, BackgroundAxis
 from shared.packets.intervals import holds
-from shared.packets.space import Space, Span, bits
+from shared.packets.region import Region, Tail
+from shared.packets.space import Space, bits, deciders, find
 
 SIZE = 6
 NAMED = {"even": (0, 1, 2, 3, 4, 5), "high": (3, 6)}
@@ -25,35 +27,31 @@ def bounds(sure: tuple[int, ...], more: tuple[int, ...]) -> Bounds:
     return Bounds(sure, tuple(edges))
 
 
-known = st.builds(Bounds, sets)
-unknown = st.builds(bounds, sets, sets)
+known = sets.map(Bounds)
+unknown = st.builds(bounds, sets, sets) | st.just(Bounds((), (0, SIZE)))
 named = st.sampled_from(sorted(NAMED)).map(lambda name: Bounds((), name=name))
 boxes = st.lists(st.tuples(st.one_of(known, unknown, named), known), min_size=1, max_size=6)
 
 
-def space_of(columns) -> Space:
-    first, second = zip(*columns, strict=True)
-    background = Background(NAMED)
-    return Space([Axis(first, SIZE, background=background), Axis(second, SIZE, cuts=(3,))])
+def space_of(columns) -> tuple[Space, list[Region]]:
+    """A space of boxes, and each box's span on each axis; equal sets share one."""
+    shared: list[dict[Bounds, Span]] = [{}, {}]
+    rows = []
+    for i, box in enumerate(columns):
+        row = tuple(
+            spans.setdefault(bound, Span(bound)) for spans, bound in zip(shared, box, strict=True)
+        )
+        for span in row:
+            span.boxes |= 1 << i
+        rows.append((row[0], Tail(row[1:])))
+    first, second = ([*spans.values()] for spans in shared)
+    return Space([BackgroundAxis(first, SIZE, Background(NAMED)), Axis(second, SIZE)]), rows
 
 
 def held(bound: Bounds, number: int, maybe: bool) -> bool:
     if bound.name:
         return holds(NAMED[bound.name], number)
     return holds(bound.sure, number) or (maybe and holds(bound.doubt, number))
-
-
-def region_of(space: Space, box, maybe: bool) -> tuple[Span, ...]:
-    spans = []
-    for axis, bound in zip(space.axes, box, strict=True):
-        if bound.name:
-            atoms = axis.atoms_named(bound.name)
-        else:
-            atoms = axis.atoms_of(bound.sure)
-            if maybe:
-                atoms = [*dict.fromkeys(atoms + axis.atoms_of(bound.doubt))]
-        spans.append(Span(atoms))
-    return tuple(spans)
 
 
 def points(box, maybe: bool) -> set[tuple[int, int]]:
@@ -66,14 +64,14 @@ def points(box, maybe: bool) -> set[tuple[int, int]]:
 
 @given(boxes, st.integers(0, 63), st.booleans(), st.booleans())
 def test_find_finds_exactly_when_a_packet_is_there(columns, others, mine, theirs) -> None:
-    space = space_of(columns)
-    region = region_of(space, columns[0], mine)
+    space, rows = space_of(columns)
+    region = (rows[0][0].maybe, rows[0][1].maybe) if mine else rows[0]
     others &= (1 << len(columns)) - 2
     outside = points(columns[0], mine)
     for i in bits(others):
         outside -= points(columns[i], theirs)
-    if all(span.atoms for span in region):
-        packet = space.find(region, others, space.maybe if theirs else space.sure)
+    if not any(part.is_empty for part in region):
+        packet = find(region, others, space.maybe if theirs else space.sure)
         assert (packet is not None) == bool(outside)
         if packet is not None:
             runs = [axis.run(a) for axis, a in zip(space.axes, packet, strict=True)]
@@ -86,9 +84,8 @@ def test_find_finds_exactly_when_a_packet_is_there(columns, others, mine, theirs
 def test_deciders_are_the_first_that_surely_hold_each_packet(columns) -> None:
     everything = (Bounds((0, SIZE)), Bounds((0, SIZE)))
     columns = [*columns, everything]
-    space = space_of(columns)
-    region = region_of(space, everything, False)
-    found = space.deciders(region, (1 << len(columns)) - 1, space.sure, space.maybe)
+    space, rows = space_of(columns)
+    found = deciders(rows[-1], (1 << len(columns)) - 1, space.sure, space.maybe)
     expected = set()
     for point in itertools.product(range(SIZE), repeat=2):
         sure = [point in points(box, False) for box in columns]
@@ -100,10 +97,10 @@ def test_deciders_are_the_first_that_surely_hold_each_packet(columns) -> None:
 
 @given(boxes)
 def test_the_runs_of_all_atoms_are_the_line(columns) -> None:
-    for axis in space_of(columns).axes:
+    for axis in space_of(columns)[0].axes:
         atoms = range(len(axis.sure))
         assert axis.runs_of(atoms) == (0, SIZE)
-        assert sorted(axis.atoms_of((0, SIZE))) == list(atoms)
+        assert [*axis.atoms_of(Bounds((0, SIZE)))] == [*atoms]
         for atom in atoms:
             first, end = axis.run(atom)
             assert all(holds(axis.runs_of([atom]), n) for n in range(first, end))
