@@ -6,7 +6,7 @@ fields included. In a rule of ours that it does change, it replaces the fields t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.nsg.parsing import ADDRESS_FIELDS, PORT_FIELDS, read_rules
@@ -81,7 +81,7 @@ def written(row: Requirement, priority: int, current: StandingRule | None) -> St
     fields = old["properties"] if nested else old
     fields = {k: v for k, v in fields.items() if k not in KNOWN_FIELDS} | new
     document = {**old, "properties": fields} if nested else fields
-    return StandingRule(document, (replace(rule, name=current.name),))
+    return StandingRule(document, (rule._replace(name=current.name),))
 
 
 def moved(priority: int, current: StandingRule) -> StandingRule:
@@ -93,4 +93,4 @@ def moved(priority: int, current: StandingRule) -> StandingRule:
         if nested
         else {**old, "priority": priority}
     )
-    return StandingRule(document, (replace(current.rule, priority=priority),))
+    return StandingRule(document, (current.rule._replace(priority=priority),))

@@ -81,7 +81,7 @@ def plan_rows(
         placement = place(seats.allows(), seats.denies(), seats.foreign.taken)
         lacking = lacking_of(ground, narrow, placement)
         moved_ones = {
-            name: replace(rule, priority=placement.priorities[name])
+            name: rule._replace(priority=placement.priorities[name])
             for name, rule in seated.items()
             if placement.priorities.get(name, rule.priority) != rule.priority
         }
