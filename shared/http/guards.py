@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -220,5 +219,5 @@ def with_outcome(guard: Guard, kind: str) -> Guard:
 async def tell(guard: Guard, kind: OutcomeType, reason: str) -> None:
     """Keep and send an outcome of a request."""
     book = await open_book()
-    data = {"reason": reason, "cause": Cause("request").to_json(), "at": round(time.time())}
+    data = {"reason": reason, "cause": Cause("request").to_json()}
     await Outcomes(book.store, read_settings()).tell(guard, outcome(guard, kind, data))

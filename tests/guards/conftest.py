@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jsonschema
 import pytest
 
 from tests.azure import INTENT, NSG, Azure
+from tests.conftest import ROOT
 from tests.planning.test_plan import nineteen
 
+SCHEMA = json.loads((ROOT / "docs/outcomes.schema.json").read_bytes())
 WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_network_change"
 
 
@@ -102,6 +106,8 @@ def idle(service, azure, monkeypatch) -> Iterator[Guarded]:
     monkeypatch.delenv("AMLFS_GUARDS", raising=False)
     azure.client.delete("/_box/webhooks")
     azure.set(operationSeconds=0)
+    for event in guarded.outcomes():
+        jsonschema.validate(event, SCHEMA)
     for guard in service.get("/api/guards").json()["value"]:
         service.delete(f"/api/guards/{guard['name']}")
 
