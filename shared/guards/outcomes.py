@@ -9,11 +9,13 @@ from __future__ import annotations
 import logging
 import time
 import uuid
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import GuardError, PreconditionFailed
 from shared.guards.guard import iso
+from shared.guards.metrics import count_outcome
 
 if TYPE_CHECKING:
     from shared.cloud.store import Store
@@ -72,12 +74,18 @@ class Outcomes:
         self._settings = settings
 
     async def tell(self, guard: Guard, event: dict[str, Any]) -> None:
-        """Keep an outcome and send it; never fails because of the topic."""
-        key = f"{FOREVER - round(time.time() * 1000):013}-{event['id']}"
-        await keep(self._store, history_of(guard.key), key, event)
-        if self._settings.outcome_topic is None:
+        """Keep an outcome and send it, once for each id; never fails because of the topic."""
+        moment = datetime.fromisoformat(event["time"]).timestamp()
+        key = f"{FOREVER - round(moment * 1000):013}-{event['id']}"
+        has_topic = self._settings.outcome_topic is not None
+        waits = has_topic and await keep(self._store, UNSENT, key, event)
+        if not await keep(self._store, history_of(guard.key), key, event):
+            if waits:  # somebody else has told it meanwhile
+                await self._store.delete(UNSENT, key)
             return
-        await keep(self._store, UNSENT, key, event)
+        count_outcome(event["type"].removeprefix(PREFIX))
+        if not has_topic:
+            return
         try:
             await self._send(key, event)
         except GuardError as error:
@@ -114,9 +122,10 @@ class Outcomes:
         return [record.body for record in records], more
 
 
-async def keep(store: Store, kind: str, key: str, event: dict[str, Any]) -> None:
-    """Keep an outcome; one that is there already is the same."""
+async def keep(store: Store, kind: str, key: str, event: dict[str, Any]) -> bool:
+    """Keep an outcome; returns False for one that is there already: it is the same."""
     try:
         await store.create(kind, key, event)
     except PreconditionFailed:
-        return
+        return False
+    return True

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ from shared.guards.findings import (
     verdict_of,
     watched_by,
 )
+from shared.guards.metrics import count_reconcile
 from shared.guards.outcomes import OutcomeType, outcome
 
 if TYPE_CHECKING:
@@ -45,6 +47,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("amlfs.reconcile")
 
 NONCOMPLIANT = "noncompliant"
+
+RESTORATIONS = uuid.UUID("6f1d0a5e-4b0c-5d5b-9a8e-0c6c6f2f6a11")
+"""The namespace of their ids. Instances that are about to mend the same state give it the same id, and
+one outcome is told of it."""
 
 
 class CircuitOpens(Exception):
@@ -97,6 +103,7 @@ class Reconciliation:
             raise
         except GuardError as error:
             await self._fail(error)
+            self._log(None)
             return self._guard
         await self._record(finding)
         self._log(finding)
@@ -142,7 +149,10 @@ class Reconciliation:
         if not is_registration and not self._guard.circuit.allows(finding.digest, now, limits):
             raise CircuitOpens(planned)
         event = outcome(self._guard, OutcomeType.RESTORED, self._data(finding, "compliant"))
-        await self._keep(lambda guard: replace(guard, pending=event))
+        etag = planned.live.nsg.etag if planned.live.nsg else None
+        checked = self._guard.status.last_checked
+        event["id"] = str(uuid.uuid5(RESTORATIONS, f"{self._guard.key} {etag} {checked}"))
+        await self._keep(lambda guard: replace(guard, pending=same_or(guard.pending, event)))
 
     async def _tell_of_the_dead(self) -> None:
         """Finish the story of a write whose process did not live to tell it."""
@@ -185,7 +195,7 @@ class Reconciliation:
             pending = self._guard.pending
             event = outcome(self._guard, kind, data)
             if kind is OutcomeType.RESTORED and pending is not None:
-                event["id"] = pending["id"]
+                event |= {"id": pending["id"], "time": pending["time"]}
             await self._desk.outcomes.tell(self._guard, event)
         await self._keep(change)
 
@@ -280,7 +290,9 @@ class Reconciliation:
         }
 
     def _log(self, finding: Finding | None) -> None:
-        """Write the one structured line of this reconcile."""
+        """Write the one structured line of this reconcile, and count it."""
+        seconds = time.perf_counter() - self._started
+        count_reconcile(self._cause, finding, seconds, calls_made())
         line = {
             "guard": self._guard.name,
             "cause": self._cause.kind,
@@ -290,7 +302,7 @@ class Reconciliation:
             "changes": len(finding.changes) if finding else None,
             "applied": finding.applied if finding else False,
             "armCalls": calls_made(),
-            "milliseconds": round(1000 * (time.perf_counter() - self._started), 1),
+            "milliseconds": round(1000 * seconds, 1),
             "correlationId": correlation_id(),
         }
         text = " ".join(f"{key}={value}" for key, value in line.items())
@@ -303,6 +315,11 @@ class Reconciliation:
             self._guard = change(self._guard)
         except PreconditionFailed as error:
             raise Transient(str(error)) from error
+
+
+def same_or(known: dict[str, Any] | None, event: dict[str, Any]) -> dict[str, Any]:
+    """Return the outcome that another instance notes of the same restoration, else this one."""
+    return known if known and known["id"] == event["id"] else event
 
 
 def found(applied: Applied) -> Finding:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
+from shared.guards.service import Turns
 from tests.azure import INTENT, LUSTRE, NETWORK, NSG, VNET, rule
 from tests.guards.conftest import WEBHOOK
 from tests.planning.test_plan import nineteen
@@ -219,3 +221,20 @@ def test_a_guard_of_nineteen_rules_made_by_hand_is_left_alone(idle) -> None:
     idle.forget()
     assert idle.put(intent=INTENT)["status"]["verdict"] == "compliant"
     assert idle.writes() == 0
+
+
+def test_two_instances_with_the_same_event_end_with_one_write(guarded, monkeypatch) -> None:
+    """Instances share no memory, so here nothing but the NSG's etag is between the two."""
+    monkeypatch.setattr(Turns, "take", lambda self, key, work: work())
+    azure = guarded.azure
+    break_quietly(azure)
+    guarded.forget()
+    azure.set(latencySeconds=0.05)
+    event = grid_event(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: deliver(guarded, event), range(2)))
+    guarded.quiet()
+    taken = [c for c in azure.calls() if c["method"] == "PUT" and c["status"] in (200, 201)]
+    assert len(taken) == 1
+    assert guarded.types() == ["restored"]
+    assert guarded.is_right()
