@@ -243,3 +243,47 @@ def test_hundreds_of_foreign_rules_leave_room() -> None:
     assert found.after.verdict is Verdict.COMPLIANT
     inbound = [slot for _, name, slot in shown(found) if "-In-" in name]
     assert sorted(inbound) == [1000, 1001, 1002, 1003]
+
+
+SSH_EXCEPTION = {
+    "name": "bastion",
+    "direction": "Inbound",
+    "sourceAddressPrefix": "10.0.9.0/26",
+    **SSH,
+}
+
+
+def test_an_exception_is_opened_by_a_rule_of_its_own() -> None:
+    found = plan(nineteen(), intent=with_fields(exceptions=[SSH_EXCEPTION]))
+    assert shown(found) == [("create", "AMLFS-In-Exception-1", 113)]
+    assert found.after.verdict is Verdict.COMPLIANT
+
+
+def test_an_exception_that_a_foreign_rule_opens_already_gets_none() -> None:
+    own = {key: value for key, value in SSH_EXCEPTION.items() if key not in ("name", "direction")}
+    foreign = rule("bastion", 115, "Inbound", "Allow", **own)
+    assert plan([*nineteen(), foreign], intent=with_fields(exceptions=[SSH_EXCEPTION])).changes == ()
+
+
+@pytest.mark.parametrize("policy", ForeignRules)
+def test_azures_default_rules_are_neither_blockers_nor_removed(policy) -> None:
+    """A deny row that nothing stands for leaves the default rules to leak: the row is what mends that."""
+    found = plan(without(nineteen(), "AMLFS-In-DenyAll", "AMLFS-Out-DenyAll"), foreign_rules=policy)
+    assert {(c.action.value, c.name) for c in found.changes} == {
+        ("create", "AMLFS-In-DenyAll"),
+        ("create", "AMLFS-Out-DenyAll"),
+    }
+    assert found.blocked == ()
+
+
+def test_of_several_leaks_only_those_before_the_deny_row_are_removed() -> None:
+    rules = [
+        *nineteen(),
+        rule("first", 100, "Inbound", "Allow", **SSH),
+        rule("covered", 101, "Inbound", "Allow", **SSH),
+        rule("late", 500, "Inbound", "Allow", **SSH),
+    ]
+    found = plan(rules, foreign_rules=ForeignRules.REMOVE)
+    deleted = {c.name for c in found.changes if c.action.value == "delete"}
+    assert deleted == {"first", "covered"}, "what the first covers leaks once that is gone"
+    assert found.after.verdict is Verdict.COMPLIANT
