@@ -262,12 +262,14 @@ def test_an_exception_is_opened_by_a_rule_of_its_own() -> None:
 def test_an_exception_that_a_foreign_rule_opens_already_gets_none() -> None:
     own = {key: value for key, value in SSH_EXCEPTION.items() if key not in ("name", "direction")}
     foreign = rule("bastion", 115, "Inbound", "Allow", **own)
-    assert plan([*nineteen(), foreign], intent=with_fields(exceptions=[SSH_EXCEPTION])).changes == ()
+    assert (
+        plan([*nineteen(), foreign], intent=with_fields(exceptions=[SSH_EXCEPTION])).changes == ()
+    )
 
 
 @pytest.mark.parametrize("policy", ForeignRules)
 def test_azures_default_rules_are_neither_blockers_nor_removed(policy) -> None:
-    """A deny row that nothing stands for leaves the default rules to leak: the row is what mends that."""
+    """Without the deny rows the default rules leak: the rows are what mends that."""
     found = plan(without(nineteen(), "AMLFS-In-DenyAll", "AMLFS-Out-DenyAll"), foreign_rules=policy)
     assert {(c.action.value, c.name) for c in found.changes} == {
         ("create", "AMLFS-In-DenyAll"),
