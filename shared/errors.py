@@ -1,7 +1,7 @@
 """What can go wrong, as one small tree; triggers translate it once, nobody catches it to drop it.
 
 `InvalidInput` and `Refused` are the caller's to mend, `NotFound` and `Conflict` need a decision by a
-person, `Transient` goes away by itself, `ArmRefused` does not, `NotBuilt` is ours.
+person, `Transient` goes away by itself, `ArmRefused` does not.
 """
 
 from __future__ import annotations
@@ -63,10 +63,6 @@ class InvalidInput(GuardError):
 
 class TooIntricate(GuardError):
     """A question whose answer would take too long."""
-
-
-class NotBuilt(GuardError):
-    """Something that the contract promises and this version does not do yet."""
 
 
 class Misconfigured(GuardError):

@@ -16,7 +16,6 @@ from shared.errors import (
     GuardError,
     InvalidInput,
     Misconfigured,
-    NotBuilt,
     NotFound,
     PreconditionFailed,
     Refused,
@@ -37,7 +36,6 @@ RETRY_SECONDS = 30
 
 KINDS: dict[type[GuardError], tuple[HTTPStatus, str, str]] = {
     TooIntricate: (HTTPStatus.UNPROCESSABLE_ENTITY, "too-intricate", "Too intricate"),
-    NotBuilt: (HTTPStatus.NOT_IMPLEMENTED, "not-built", "Not built yet"),
     Misconfigured: (HTTPStatus.INTERNAL_SERVER_ERROR, "misconfigured", "Misconfigured"),
     Refused: (HTTPStatus.FORBIDDEN, "outside-allowed-scopes", "Outside the allowed scopes"),
     NotFound: (HTTPStatus.NOT_FOUND, "not-found", "Not found"),
