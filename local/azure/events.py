@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 import uuid
+from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,7 @@ class EventGrid:
         """Forget events and outcomes; what is on its way is lost."""
         self.raised: list[Raised] = []
         self.outcomes: list[Document] = []
+        self._waiting: dict[str, list[Raised]] = defaultdict(list)
         for task in self._deliveries:
             task.cancel()
 
@@ -104,6 +106,7 @@ class EventGrid:
             for _ in range(copies):
                 spread = chance.uniform(0, 10) if settings.eventReorder else 1
                 delay = settings.eventDelaySeconds * spread
+                self._waiting[webhook].append(raised)
                 self._start(self._deliver(webhook, raised, delay))
 
     def _start(self, delivery: Any) -> None:
@@ -114,13 +117,21 @@ class EventGrid:
     # -- delivering -------------------------------------------------------------------------------
 
     async def _deliver(self, webhook: str, raised: Raised, delay: float) -> None:
-        """Deliver one event, again and again where that helps."""
+        """Deliver one event, and what waits beside it, again and again where that helps.
+
+        A batch is taken or refused as a whole, as Event Grid has it. Source: "Event Grid message
+        delivery and retry: output batching", Microsoft Learn.
+        """
         await asyncio.sleep(delay)
+        batch = self._batch_of(webhook, raised)
+        if not batch:  # it went with another's batch
+            return
         waited = 0.0
         for attempt in range(1, TRIES + 1):
-            status = await self._try(webhook, raised.event)
+            status = await self._try(webhook, [raised.event for raised in batch])
             now = datetime.now(UTC).isoformat()
-            raised.deliveries.append({"status": status, "time": now, "attempt": attempt})
+            for one in batch:
+                one.deliveries.append({"status": status, "time": now, "attempt": attempt})
             if status is not None and status < 300:
                 return
             seconds = RETRY_SECONDS[min(attempt - 1, len(RETRY_SECONDS) - 1)]
@@ -128,13 +139,29 @@ class EventGrid:
             if status in NEVER_RETRIED or waited > DAY:
                 break
             await asyncio.sleep(seconds * self._estate.settings.retryScale)
-        raised.dead_lettered = True
+        for one in batch:
+            one.dead_lettered = True
 
-    async def _try(self, webhook: str, event: Document) -> int | None:
+    def _batch_of(self, webhook: str, raised: Raised) -> list[Raised]:
+        """Take an event, and others of its schema that wait for the same webhook, up to a batch."""
+        waiting = self._waiting[webhook]
+        if raised not in waiting:
+            return []
+        waiting.remove(raised)
+        size = int(self._estate.settings.eventBatchSize)
+        kind = is_cloud_event(raised.event)
+        others = [one for one in waiting if is_cloud_event(one.event) == kind][: size - 1]
+        for one in others:
+            waiting.remove(one)
+        return [raised, *others]
+
+    async def _try(self, webhook: str, events: list[Document]) -> int | None:
         """Deliver once; returns the status, or None where no answer came in time."""
-        is_cloud = "specversion" in event
-        body: Any = event if is_cloud else [event]
-        kind = "application/cloudevents+json" if is_cloud else "application/json"
+        is_cloud = is_cloud_event(events[0])
+        body: Any = events[0] if is_cloud and len(events) == 1 else events
+        kind = "application/json"
+        if is_cloud:
+            kind = f"application/cloudevents{'-batch' if len(events) > 1 else ''}+json"
         headers = {"Content-Type": f"{kind}; charset=utf-8", "aeg-event-type": "Notification"}
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
@@ -181,6 +208,11 @@ class EventGrid:
                 return "Every event needs specversion 1.0, id, source and type."
         self.outcomes += events if isinstance(events, list) else [events]
         return None
+
+
+def is_cloud_event(event: Document) -> bool:
+    """Whether an event is a CloudEvent."""
+    return "specversion" in event
 
 
 def event_of(operation: Operation, schema: str) -> Document:

@@ -22,6 +22,7 @@ class Settings:
         eventLossRate: so many of the deliveries are lost, 0 to 1.
         eventDuplicateRate: so many of the deliveries come twice, 0 to 1.
         eventReorder: deliveries come in any order.
+        eventBatchSize: so many events at most are delivered together.
         eventSchema: the schema of the events.
         retryScale: the delays of redelivery are multiplied by it.
         throttling: ARM's token buckets count.
@@ -38,6 +39,7 @@ class Settings:
     eventLossRate: float = 0.0  # noqa: N815
     eventDuplicateRate: float = 0.0  # noqa: N815
     eventReorder: bool = False  # noqa: N815
+    eventBatchSize: int = 1  # noqa: N815
     eventSchema: str = "EventGridSchema"  # noqa: N815
     retryScale: float = 0.001  # noqa: N815
     throttling: bool = False
@@ -71,7 +73,7 @@ def check(name: str, value: Any, default: Any) -> None:
         wanted, fine = f"one of {', '.join(SCHEMAS)}", value in SCHEMAS
     else:
         most = 1 if name.endswith("Rate") else float("inf")
-        least = 1 if name == "pageSize" else 0
+        least = 1 if name in ("pageSize", "eventBatchSize") else 0
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         wanted, fine = f"a number from {least} to {most}", is_number and least <= value <= most
     if not fine:

@@ -154,6 +154,21 @@ def test_noise_of_every_kind(guarded) -> None:
     guarded.azure.set(eventDuplicateRate=0, eventReorder=False)
 
 
+@pytest.mark.parametrize("schema", ["EventGridSchema", "CloudEventSchemaV1_0"])
+def test_events_that_come_in_batches(guarded, schema) -> None:
+    azure = guarded.azure
+    azure.set(eventBatchSize=10, eventDelaySeconds=0.3, eventSchema=schema)
+    azure.delete(f"{NSG}/securityRules/AMLFS-Out-Ntp")
+    for n in range(4):
+        azure.put(f"{NSG}/securityRules/x{n}", rule(f"x{n}", 3000 + n, "Inbound", "Deny"))
+    guarded.quiet()
+    first = guarded.events()[:5]
+    assert len({event["deliveries"][0]["time"] for event in first}) == 1, "they came together"
+    assert all(event["deliveries"][0]["status"] == 202 for event in first)
+    assert guarded.is_right()
+    assert guarded.types() == ["restored"]
+
+
 def test_a_stale_first_read_is_made_good_by_the_second_look(guarded, monkeypatch) -> None:
     monkeypatch.setenv("AMLFS_SETTLE_SECONDS", "0.8")
     guarded.azure.set(staleReadSeconds=0.5)
