@@ -211,6 +211,16 @@ def test_every_blocker_is_named() -> None:
     assert [violation.decided_by.name for violation in blocked.by] == [f"no-{h}" for h in halves]
 
 
+def test_where_one_place_is_left_one_row_gets_it_and_the_others_are_blocked() -> None:
+    found = plan([rule("no-tcp", 101, "Inbound", "Deny", protocol="Tcp")])
+    inbound = [one for one in found.rules if "-In-" in one.name and one.rule.priority < 101]
+    assert len(inbound) == 1
+    rows = {"AMLFS-In-FileSystem", "AMLFS-In-Lustre", "AMLFS-In-Monitor"}
+    assert {inbound[0].name, *(blocked.row.name for blocked in found.blocked)} == rows
+    for blocked in found.blocked:
+        assert [violation.decided_by.name for violation in blocked.by] == ["no-tcp"]
+
+
 def test_removing_foreign_rules_removes_only_what_blocks_or_leaks() -> None:
     foreign = [
         rule("deny-public", 100, "Outbound", "Deny", destinationAddressPrefix="Internet"),
