@@ -8,18 +8,9 @@ from hypothesis import strategies as st
 
 from shared.nsg.parsing import Reading
 from shared.nsg.plain_rules import read_plain_rule
+from tests.nsg.test_parsing import RIGHT
 
-PLAIN = {
-    "name": "rule",
-    "priority": 100,
-    "direction": "Inbound",
-    "access": "Allow",
-    "protocol": "Tcp",
-    "sourceAddressPrefix": "10.0.0.0/24",
-    "sourcePortRange": "*",
-    "destinationAddressPrefix": "VirtualNetwork",
-    "destinationPortRange": "443",
-}
+PLAIN = {"name": "rule", **RIGHT}
 LISTS = {
     "sourceAddressPrefix": "",
     "sourceAddressPrefixes": ["10.0.0.0/24", "10.0.2.7"],
