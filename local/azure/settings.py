@@ -31,21 +31,21 @@ class Settings:
         pageSize: so many resources stand on a page of a list.
     """
 
-    latencySeconds: float = 0.0  # noqa: N815 - the contract's names
-    operationSeconds: float = 0.2  # noqa: N815
-    retryAfterSeconds: float | None = None  # noqa: N815
-    staleReadSeconds: float = 0.0  # noqa: N815
-    eventDelaySeconds: float = 0.05  # noqa: N815
-    eventLossRate: float = 0.0  # noqa: N815
-    eventDuplicateRate: float = 0.0  # noqa: N815
-    eventReorder: bool = False  # noqa: N815
-    eventBatchSize: int = 1  # noqa: N815
-    eventSchema: str = "EventGridSchema"  # noqa: N815
-    retryScale: float = 0.001  # noqa: N815
+    latencySeconds: float = 0.0
+    operationSeconds: float = 0.2
+    retryAfterSeconds: float | None = None
+    staleReadSeconds: float = 0.0
+    eventDelaySeconds: float = 0.05
+    eventLossRate: float = 0.0
+    eventDuplicateRate: float = 0.0
+    eventReorder: bool = False
+    eventBatchSize: int = 1
+    eventSchema: str = "EventGridSchema"
+    retryScale: float = 0.001
     throttling: bool = False
-    strictAuth: bool = False  # noqa: N815
-    checkReferences: bool = False  # noqa: N815
-    pageSize: int = 250  # noqa: N815
+    strictAuth: bool = False
+    checkReferences: bool = False
+    pageSize: int = 250
 
     def changed(self, values: object) -> Settings:
         """Return settings with some values changed; raises `ValueError` for what cannot be set."""
