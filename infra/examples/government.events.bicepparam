@@ -1,0 +1,13 @@
+using '../events.bicep'
+
+// The second step after government.bicepparam: its output `service`, as connect.py hands it over.
+param service = {
+  environmentName: 'lustre-gov'
+  location: 'usgovvirginia'
+  networks: [
+    {
+      subscriptionId: '00000000-0000-0000-0000-000000000001'
+      resourceGroups: ['rg-lustre']
+    }
+  ]
+}

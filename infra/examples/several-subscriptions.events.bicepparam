@@ -1,0 +1,21 @@
+using '../events.bicep'
+
+// The second step after several-subscriptions.bicepparam: its output `service`, as connect.py hands it over.
+param service = {
+  environmentName: 'platform'
+  location: 'westeurope'
+  networks: [
+    {
+      subscriptionId: '00000000-0000-0000-0000-000000000001'
+      resourceGroups: ['rg-lustre', 'rg-network']
+    }
+    {
+      subscriptionId: '00000000-0000-0000-0000-000000000002'
+    }
+  ]
+}
+
+// The second subscription has had a system topic before.
+param existingTopics = {
+  '/subscriptions/00000000-0000-0000-0000-000000000002': '/subscriptions/00000000-0000-0000-0000-000000000002/resourceGroups/rg-events/providers/Microsoft.EventGrid/systemTopics/evgst-subscription'
+}

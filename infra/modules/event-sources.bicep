@@ -1,0 +1,75 @@
+// What tells of changes in one subscription: all of it, or some of its resource groups.
+
+import { NetworkScope, Tags } from '../types.bicep'
+import { Names } from '../names.bicep'
+
+targetScope = 'subscription'
+
+param names Names
+param location string
+param tags Tags
+param serviceSubscriptionId string
+param network NetworkScope
+param existingTopics { *: string }
+
+var wholeSubscription = [
+  {
+    id: '/subscriptions/${network.subscriptionId}'
+    topicType: 'Microsoft.Resources.Subscriptions'
+    topicName: names.systemTopic
+  }
+]
+var sources = empty(network.?resourceGroups)
+  ? wholeSubscription
+  : map(network.?resourceGroups ?? [], group => {
+      id: '/subscriptions/${network.subscriptionId}/resourceGroups/${group}'
+      topicType: 'Microsoft.Resources.ResourceGroups'
+      topicName: '${names.systemTopic}-${group}'
+    })
+var newSources = filter(sources, one => !contains(existingTopics, toLower(one.id)))
+var oldSources = filter(sources, one => contains(existingTopics, toLower(one.id)))
+
+// A system topic lies in the subscription of its source.
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = if (!empty(newSources)) {
+  name: names.eventGroup
+  location: location
+  tags: tags
+}
+
+module topics 'system-topic.bicep' = [
+  for one in newSources: {
+    scope: resourceGroup(names.eventGroup)
+    dependsOn: [group]
+    params: {
+      names: names
+      tags: tags
+      serviceSubscriptionId: serviceSubscriptionId
+      topicName: take(one.topicName, 50)
+      topicType: one.topicType
+      source: one.id
+    }
+  }
+]
+
+module subscriptions 'event-subscription.bicep' = [
+  for (one, i) in newSources: {
+    scope: resourceGroup(names.eventGroup)
+    dependsOn: [topics[i]]
+    params: {
+      names: names
+      serviceSubscriptionId: serviceSubscriptionId
+      topicName: take(one.topicName, 50)
+    }
+  }
+]
+
+module subscriptionsInOthersTopics 'event-subscription.bicep' = [
+  for one in oldSources: {
+    scope: resourceGroup(split(existingTopics[toLower(one.id)], '/')[2], split(existingTopics[toLower(one.id)], '/')[4])
+    params: {
+      names: names
+      serviceSubscriptionId: serviceSubscriptionId
+      topicName: last(split(existingTopics[toLower(one.id)], '/'))
+    }
+  }
+]

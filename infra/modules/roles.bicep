@@ -1,0 +1,63 @@
+// What the service may do in the networks it guards: two roles, and not one action more.
+//
+// The test suite runs the whole service against an Azure that enforces them, and shows for each action
+// what fails without it (tests/infra/test_least_privilege.py).
+
+targetScope = 'subscription'
+
+param environmentName string
+
+@description('Names of the two roles: GUIDs.')
+param readerName string
+param writerName string
+
+@description('Ids of the subscriptions in which the roles can be assigned.')
+param subscriptionIds string[]
+
+// Lists are of whole subscriptions, and so are the operations that a write is followed by.
+resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: readerName
+  properties: {
+    type: 'CustomRole'
+    roleName: 'AMLFS Network Guard reader (${environmentName})'
+    description: 'Read NSGs, virtual networks and AMLFS file systems, and follow operations on them.'
+    assignableScopes: map(subscriptionIds, id => '/subscriptions/${id}')
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Network/networkSecurityGroups/read'
+          'Microsoft.Network/virtualNetworks/read'
+          'Microsoft.Network/locations/operations/read'
+          'Microsoft.StorageCache/amlFilesystems/read'
+        ]
+        notActions: []
+      }
+    ]
+  }
+}
+
+// A subnet is written whole, so that whatever it names must be joined again.
+resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
+  name: writerName
+  properties: {
+    type: 'CustomRole'
+    roleName: 'AMLFS Network Guard writer (${environmentName})'
+    description: 'Write NSGs, and associate subnets with them.'
+    assignableScopes: map(subscriptionIds, id => '/subscriptions/${id}')
+    permissions: [
+      {
+        actions: [
+          'Microsoft.Network/networkSecurityGroups/write'
+          'Microsoft.Network/networkSecurityGroups/join/action'
+          'Microsoft.Network/applicationSecurityGroups/joinNetworkSecurityRule/action'
+          'Microsoft.Network/virtualNetworks/subnets/write'
+          'Microsoft.Network/routeTables/join/action'
+          'Microsoft.Network/natGateways/join/action'
+          'Microsoft.Network/serviceEndpointPolicies/join/action'
+          'Microsoft.Network/networkManagers/ipamPools/associateResourcesToPool/action'
+        ]
+        notActions: []
+      }
+    ]
+  }
+}

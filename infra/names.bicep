@@ -1,0 +1,46 @@
+// What every resource is called, so that one module can name what another makes.
+
+@export()
+type Names = {
+  resourceGroup: string
+  identity: string
+  workspace: string
+  insights: string
+  actionGroup: string
+  @minLength(3)
+  @maxLength(24)
+  storageAccount: string
+  outcomeTopic: string
+  plan: string
+  functionApp: string
+  eventGroup: string
+  eventSubscription: string
+  @description('Stands before the name of an alert.')
+  alert: string
+  @description('Stands before the name of a private endpoint.')
+  privateEndpoint: string
+  @description('Stands before the name of a system topic.')
+  systemTopic: string
+}
+
+@export()
+@description('The names of a deployment: its own name, and six characters that tell it from its namesakes elsewhere.')
+func namesOf(environmentName string, subscriptionId string) Names =>
+  named(environmentName, take(uniqueString(subscriptionId, environmentName), 6))
+
+func named(environmentName string, unique string) Names => {
+  resourceGroup: 'rg-${environmentName}-${unique}'
+  identity: 'id-${environmentName}-${unique}'
+  workspace: 'log-${environmentName}-${unique}'
+  insights: 'appi-${environmentName}-${unique}'
+  actionGroup: 'ag-${environmentName}-${unique}'
+  storageAccount: take('amlfs${unique}${toLower(replace(environmentName, '-', ''))}', 24)
+  outcomeTopic: 'evgt-${environmentName}-${unique}'
+  plan: 'plan-${environmentName}-${unique}'
+  functionApp: 'func-${environmentName}-${unique}'
+  eventGroup: 'rg-${environmentName}-events-${unique}'
+  eventSubscription: 'amlfs-guard-${environmentName}-${unique}'
+  alert: 'alert-${environmentName}-${unique}'
+  privateEndpoint: 'pep-${environmentName}-${unique}'
+  systemTopic: 'evgst-${environmentName}-${unique}'
+}
