@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import uvicorn
 
+from local.azure.filters import Subscription
 from local.azure.sample import fill
 from local.azure.serving import BoxServer
 from local.host import ROOT, load_host
@@ -123,7 +124,7 @@ def stage() -> Iterator[Story]:
     with BoxServer(listen(0)) as azure:
         azure.call(fill)
         settle_in(azure.url)
-        azure.call(lambda box: box.events.webhooks.append(webhook))
+        azure.call(lambda box: box.events.subscribe(Subscription(webhook)))
         server = uvicorn.Server(uvicorn.Config(load_host().application(), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import uvicorn
 
+from local.azure.filters import Subscription
 from local.azure.sample import fill
 from local.azure.serving import BoxServer
 from local.host import ROOT, load_host
@@ -56,7 +57,7 @@ def serve(options: Options) -> None:
         webhook = f"{address}/runtime/webhooks/EventGrid?functionName=on_network_change"
         if options.function_key:
             webhook += f"&code={options.function_key}"
-        azure.call(lambda box: box.events.webhooks.append(webhook))
+        azure.call(lambda box: box.events.subscribe(Subscription(webhook)))
         host = load_host(options.function_key)
         say(f"Functions on {address} (Ctrl+C ends):")
         for line in host.describe(address):

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 from local.azure.serving import BoxServer
+from tests.infra.snapshots import actions
 
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000001"
 GROUP = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/lustre/providers"
@@ -17,6 +18,9 @@ NSG = f"{NETWORK}/networkSecurityGroups/nsg-lustre"
 VNET = f"{NETWORK}/virtualNetworks/vnet"
 LUSTRE, CLIENTS = f"{VNET}/subnets/lustre", f"{VNET}/subnets/clients"
 FILE_SYSTEM = f"{GROUP}/Microsoft.StorageCache/amlFilesystems/fs"
+SERVICE = "22222222-2222-2222-2222-222222222222"
+"""The principal of the managed identity that the embedded Azure signs in."""
+
 QUERY = {"api-version": "2024-07-01"}
 
 INTENT: dict[str, Any] = {
@@ -37,9 +41,19 @@ class Azure:
         self.server = server
 
     def reset(self, **settings: Any) -> None:
-        """Empty it; operations take no time unless told otherwise."""
+        """Empty it; operations take no time unless told otherwise.
+
+        The service may do what its deployed roles say, and nothing else, in every test.
+        """
         self.client.post("/_box/reset").raise_for_status()
         self.set(operationSeconds=0, checkReferences=True, **settings)
+        self.assign(f"/subscriptions/{SUBSCRIPTION}", actions("reader"))
+        self.assign(GROUP.removesuffix("/providers"), actions("writer"))
+
+    def assign(self, scope: str, actions: list[str], principal: str = SERVICE) -> None:
+        """Give a principal a role; it may do nothing else then."""
+        body = {"principalId": principal, "scope": scope, "actions": actions}
+        self.client.post("/_box/roleAssignments", json=body).raise_for_status()
 
     def set(self, **settings: Any) -> None:
         self.client.patch("/_box/settings", json=settings).raise_for_status()

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from local.azure.filters import Subscription
 from local.azure.identity import TENANT
 
 if TYPE_CHECKING:
@@ -43,17 +44,19 @@ class Raised:
         deliveries: each try, with its status (None where no answer came), time and number.
         dead_lettered: whether it was given up.
         lost: whether it never left, because the settings say that events get lost.
+        filtered: whether there were subscriptions, and none wanted it.
     """
 
     event: Document
     deliveries: list[Document] = field(default_factory=list)
     dead_lettered: bool = False
     lost: bool = False
+    filtered: bool = False
 
     def to_json(self) -> Document:
         """Spell the event with its deliveries."""
         more: Document = {"deliveries": self.deliveries, "deadLettered": self.dead_lettered}
-        more["lost"] = self.lost
+        more |= {"lost": self.lost, "filtered": self.filtered}
         return {**self.event, **more}
 
 
@@ -62,7 +65,7 @@ class EventGrid:
 
     Attributes:
         raised: all events, in order.
-        webhooks: where they are delivered.
+        subscriptions: where they are delivered, by endpoint.
         outcomes: what the topic has taken, in order.
     """
 
@@ -72,7 +75,7 @@ class EventGrid:
         self._session: aiohttp.ClientSession | None = None
         self._deliveries: set[asyncio.Task[None]] = set()
         self._validated: set[tuple[str, str]] = set()
-        self.webhooks: list[str] = []
+        self.subscriptions: dict[str, Subscription] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -90,6 +93,10 @@ class EventGrid:
         if self._session is not None:
             await self._session.close()
 
+    def subscribe(self, subscription: Subscription) -> None:
+        """Deliver events to an endpoint from now on; a second subscription of it replaces the first."""
+        self.subscriptions[subscription.endpoint] = subscription
+
     # -- raising ----------------------------------------------------------------------------------
 
     def raise_event(self, operation: Operation) -> None:
@@ -98,7 +105,9 @@ class EventGrid:
         event = event_of(operation, settings.eventSchema)
         raised = Raised(event)
         self.raised.append(raised)
-        for webhook in self.webhooks:
+        wanted = [endpoint for endpoint, one in self.subscriptions.items() if one.wants(event)]
+        raised.filtered = bool(self.subscriptions) and not wanted
+        for webhook in wanted:
             if chance.random() < settings.eventLossRate:
                 raised.lost = True
                 continue

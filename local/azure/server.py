@@ -14,11 +14,13 @@ from urllib.parse import unquote
 
 from aiohttp import web
 
+from local.azure.access import Access, read_assignment
 from local.azure.arm import Answer
 from local.azure.controls import Buckets, Call, Fault, read_fault
 from local.azure.errors import ArmError, too_many_requests
 from local.azure.estate import Estate
 from local.azure.events import EventGrid
+from local.azure.filters import read_subscription
 from local.azure.identity import TENANT, Tokens, metadata, principal_of
 from local.azure.operations import Caller
 from local.azure.routes import Asked, Routes
@@ -42,6 +44,7 @@ class Box:
         estate: everything that exists in it.
         calls: every call under `/subscriptions`, in order of arrival.
         faults: what the next calls will meet.
+        access: who may do what.
     """
 
     def __init__(self) -> None:
@@ -59,6 +62,7 @@ class Box:
         self.calls: list[Call] = []
         self.faults: list[Fault] = []
         self.buckets = Buckets()
+        self.access = Access()
 
     def application(self) -> web.Application:
         """Return the web application."""
@@ -151,6 +155,7 @@ class Box:
         try:
             self._check_caller(request, path, caller)
             body = await read_body(request) if request.method in WITH_BODY else {}
+            self.access.check(caller, request.method, path, body)
             asked = Asked(
                 request.method,
                 path,
@@ -235,6 +240,9 @@ class Box:
             ("DELETE", "events"): self._forget_events,
             ("GET", "outcomes"): self._get_outcomes,
             ("DELETE", "outcomes"): self._forget_outcomes,
+            ("GET", "roleAssignments"): self._get_assignments,
+            ("POST", "roleAssignments"): self._add_assignment,
+            ("DELETE", "roleAssignments"): self._forget_assignments,
             ("GET", "webhooks"): self._get_webhooks,
             ("POST", "webhooks"): self._add_webhook,
             ("DELETE", "webhooks"): self._forget_webhooks,
@@ -281,20 +289,26 @@ class Box:
         self.events.outcomes = []
         return {"value": []}
 
+    async def _get_assignments(self, _: web.Request) -> Any:
+        return {"value": [one.to_json() for one in self.access.assignments]}
+
+    async def _add_assignment(self, request: web.Request) -> Any:
+        self.access.assignments.append(read_assignment(await request.json()))
+        return await self._get_assignments(request)
+
+    async def _forget_assignments(self, request: web.Request) -> Any:
+        self.access.assignments = []
+        return await self._get_assignments(request)
+
     async def _get_webhooks(self, _: web.Request) -> Any:
-        return {"value": [{"endpoint": webhook} for webhook in self.events.webhooks]}
+        return {"value": [one.to_json() for one in self.events.subscriptions.values()]}
 
     async def _add_webhook(self, request: web.Request) -> Any:
-        document = await request.json()
-        endpoint = document.get("endpoint") if isinstance(document, dict) else None
-        if not isinstance(endpoint, str) or not endpoint.startswith("http"):
-            raise ValueError('Give {"endpoint": "http…"}.')
-        if endpoint not in self.events.webhooks:
-            self.events.webhooks.append(endpoint)
+        self.events.subscribe(read_subscription(await request.json()))
         return await self._get_webhooks(request)
 
     async def _forget_webhooks(self, request: web.Request) -> Any:
-        self.events.webhooks = []
+        self.events.subscriptions = {}
         return await self._get_webhooks(request)
 
     async def _reset(self, _: web.Request) -> Any:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.core.exceptions import AzureError
 from azure.core.rest import HttpRequest
+from azure.mgmt.core.polling.arm_polling import AzureAsyncOperationPolling, BodyContentPolling
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 
 from shared.cloud.clients import POLL_SECONDS, clients
@@ -49,12 +50,20 @@ NETWORKS = "Microsoft.Network/virtualNetworks"
 FILE_SYSTEMS = "Microsoft.StorageCache/amlFilesystems"
 
 
+class WithoutClosingRead(AzureAsyncOperationPolling[Any, Any]):
+    """Ends with the last poll; a subnet alone is never read, so the service needs no right to it."""
+
+    def get_final_get_url(self, pipeline_response: Any) -> None:
+        """Say that nothing is left to read."""
+
+
 class FirstAnswer(AsyncARMPolling):
     """Polls as the SDK does, while there is time; keeps the body that the PUT was answered with."""
 
-    def __init__(self, accepted: Callable[[], None]) -> None:
-        """Call `accepted` as soon as ARM has taken the write."""
-        super().__init__(POLL_SECONDS)
+    def __init__(self, accepted: Callable[[], None], *, reads: bool = True) -> None:
+        """Call `accepted` as soon as ARM has taken the write; read the resource at the end, or not."""
+        algorithms = None if reads else [WithoutClosingRead(), BodyContentPolling[Any, Any]()]
+        super().__init__(POLL_SECONDS, lro_algorithms=algorithms)
         self._accepted = accepted
         self.body: Document = {}
 
@@ -171,7 +180,7 @@ class Network:
     async def put_subnet(self, subnet: Subnet, body: Any, accepted: Callable[[], None]) -> Subnet:
         """Replace a subnet that is as it was read; raises as `put_nsg`."""
         where = parse_id(subnet.id)
-        polling = FirstAnswer(accepted)
+        polling = FirstAnswer(accepted, reads=False)
         what = f"Writing the subnet {where}"
         with translated(what):
             poller = await self._of(where).subnets.begin_create_or_update(

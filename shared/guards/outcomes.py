@@ -84,6 +84,7 @@ class Outcomes:
                 await self._store.delete(UNSENT, key)
             return
         count_outcome(event["type"].removeprefix(PREFIX))
+        log_outcome(event)
         if not has_topic:
             return
         try:
@@ -120,6 +121,14 @@ class Outcomes:
         """Return a guard's outcomes, newest first, and the key to go on after."""
         records, more = await self._store.page(history_of(guard_key), after, limit)
         return [record.body for record in records], more
+
+
+def log_outcome(event: dict[str, Any]) -> None:
+    """Log an outcome in one line; alerts look for its words (`infra/modules/alerts.bicep`)."""
+    is_good = event["type"] in (OutcomeType.RESTORED, OutcomeType.RESUMED)
+    circuit = ", circuit open" if event["data"].get("circuit") == "open" else ""
+    level = logging.INFO if is_good else logging.WARNING
+    log.log(level, "outcome %s of %s%s", event["type"], event["subject"], circuit)
 
 
 async def keep(store: Store, kind: str, key: str, event: dict[str, Any]) -> bool:

@@ -1,0 +1,75 @@
+"""Event subscriptions: where events go, and which.
+
+Source: "Understand event filtering for Event Grid subscriptions", Microsoft Learn: texts are compared
+without case, of several filters every one must hold, at most 25 filters' values in all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+Document = dict[str, Any]
+
+MOST_VALUES = 25
+DATA = "data."
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """An event subscription.
+
+    Attributes:
+        endpoint: a webhook.
+        event_types: in lower case; empty for any.
+        values: by field of `data`, the values that are wanted, in lower case.
+    """
+
+    endpoint: str
+    event_types: frozenset[str] = frozenset()
+    values: dict[str, frozenset[str]] = field(default_factory=dict)
+
+    def wants(self, event: Document) -> bool:
+        """Whether an event passes the filters; it may be of either schema."""
+        kind = str(event.get("eventType") or event.get("type", "")).lower()
+        if self.event_types and kind not in self.event_types:
+            return False
+        data = event.get("data") or {}
+        return all(str(data.get(key, "")).lower() in wanted for key, wanted in self.values.items())
+
+    def to_json(self) -> Document:
+        """Spell the subscription."""
+        return {
+            "endpoint": self.endpoint,
+            "filter": {
+                "includedEventTypes": sorted(self.event_types),
+                "advancedFilters": [
+                    {"operatorType": "StringIn", "key": DATA + key, "values": sorted(wanted)}
+                    for key, wanted in self.values.items()
+                ],
+            },
+        }
+
+
+def read_subscription(document: object) -> Subscription:
+    """Read `{"endpoint", "filter"?}`, the filter as ARM spells it; raises `ValueError`."""
+    endpoint = document.get("endpoint") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(endpoint, str):
+        raise ValueError('Give {"endpoint": "http…"}.')
+    if not endpoint.startswith("http"):
+        raise ValueError("endpoint is an http or https address.")
+    given = document.get("filter") or {}
+    advanced = given.get("advancedFilters") or []
+    for one in advanced:
+        if one.get("operatorType") != "StringIn" or not str(one.get("key", "")).startswith(DATA):
+            raise ValueError("Of advanced filters the box knows StringIn on a field of data.")
+    if sum(len(one.get("values") or ()) for one in advanced) > MOST_VALUES:
+        raise ValueError(f"Advanced filters have at most {MOST_VALUES} values.")
+    return Subscription(
+        endpoint,
+        frozenset(str(kind).lower() for kind in given.get("includedEventTypes") or ()),
+        {
+            one["key"].removeprefix(DATA): frozenset(str(v).lower() for v in one["values"])
+            for one in advanced
+        },
+    )
