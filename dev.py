@@ -5,6 +5,7 @@ python3 dev.py run      set up, then the service on http://127.0.0.1:7071
 python3 dev.py demo     set up, then the story in a minute
 python3 dev.py test     set up, then lint, types, layers and tests
 python3 dev.py bench    set up, then the measurements
+python3 dev.py package  set up, then dist/amlfs-network-guard.zip, as Azure runs it
 python3 dev.py lock     set up, then renew requirements.txt and requirements-dev.txt
 
 Set-up makes a virtual environment with the newest Python 3.13, 3.12 or 3.11 that it finds and
@@ -26,7 +27,7 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 SUPPORTED = ("3.13", "3.12", "3.11")
-AZURITE, AZURE_CLI = "3.37.0", "2.91.0"
+AZURITE, AZURE_CLI, CHECKOV = "3.37.0", "2.91.0", "3.3.30"
 REQUIREMENTS = ROOT / "requirements-dev.txt"
 LAYERS = "from importlinter.cli import lint_imports_command as lint; lint()"
 VERSION_PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
@@ -66,6 +67,8 @@ def main() -> int:
     bench_parser.add_argument("--quick", action="store_true", help="under 50 seconds")
 
     commands.add_parser("demo", help="the story in a minute: rules are broken and come back")
+    commands.add_parser("package", help="what is deployed, with its size and cold start")
+    commands.add_parser("snapshots", help="renew infra/**/*.snapshot.json with the Bicep compiler")
     commands.add_parser("setup", help="the virtual environment alone")
     commands.add_parser("lock", help="renew the two requirements files")
     tags_parser = commands.add_parser(
@@ -77,6 +80,8 @@ def main() -> int:
         command.add_argument("--python", choices=SUPPORTED, default=argparse.SUPPRESS)
 
     options = parser.parse_args()
+    if options.command == "package" and options.python is None:
+        options.python = SUPPORTED[0]  # it is what the app runs on
     python = set_up(options.python)
     return {
         "setup": lambda *_: 0,
@@ -84,6 +89,8 @@ def main() -> int:
         "demo": demo,
         "test": test,
         "bench": bench,
+        "package": package,
+        "snapshots": snapshots,
         "lock": lock,
         "service-tags": service_tags,
     }[options.command](python, options)
@@ -141,6 +148,8 @@ def test(python: Path, options: argparse.Namespace) -> int:
 def prepare_tests(python: Path, options: argparse.Namespace) -> None:
     """Install what tests need beside Python packages, and tell them how deep to go."""
     install_azurite()
+    if install_apart(python, "checkov", f"checkov=={CHECKOV}") is None:
+        say("checkov cannot be installed: its tests will be skipped.")
     if options.deep:
         os.environ["HYPOTHESIS_PROFILE"] = "deep"
     if options.az:
@@ -150,6 +159,16 @@ def prepare_tests(python: Path, options: argparse.Namespace) -> None:
 def bench(python: Path, options: argparse.Namespace) -> int:
     """Measure what the documents claim."""
     return call(python, "-m", "tests.benchmarks", *(["--quick"] if options.quick else []))
+
+
+def package(python: Path, _: argparse.Namespace) -> int:
+    """Build the deployment package and measure it."""
+    return call(python, "infra/package.py")
+
+
+def snapshots(python: Path, _: argparse.Namespace) -> int:
+    """Evaluate every parameter file anew."""
+    return call(python, "-m", "tests.infra")
 
 
 def lock(python: Path, _: argparse.Namespace) -> int:
@@ -217,17 +236,25 @@ def install_azurite() -> None:
 
 
 def install_az(python: Path) -> Path:
-    """Install the Azure CLI in an environment of its own: it pins other versions than ours."""
-    environment = ROOT / ".tools/az"
-    program = environment / ("Scripts/az.bat" if os.name == "nt" else "bin/az")
-    if not program.exists():
-        say("Installing the Azure CLI, to try it on the embedded Azure …")
+    """Install the Azure CLI, to try it on the embedded Azure."""
+    return install_apart(python, "az", f"azure-cli=={AZURE_CLI}") or stop(
+        "The Azure CLI cannot be installed; the message above says why."
+    )
+
+
+def install_apart(python: Path, program: str, package: str) -> Path | None:
+    """Install a program in an environment of its own: it pins other versions than ours."""
+    environment = ROOT / ".tools" / program
+    scripts = environment / ("Scripts" if os.name == "nt" else "bin")
+    if shutil.which(program, path=str(scripts)) is None:
+        say(f"Installing {package} …")
         uv = [str(python), "-m", "uv", "--quiet"]
-        inside = ["pip", "install", "--python", str(environment), f"azure-cli=={AZURE_CLI}"]
-        for command in (["venv", "--python", str(python), str(environment)], inside):
+        inside = ["pip", "install", "--python", str(environment), package]
+        for command in (["venv", "--clear", "--python", str(python), str(environment)], inside):
             if subprocess.run([*uv, *command], check=False).returncode:
-                stop("The Azure CLI cannot be installed; the message above says why.")
-    return program
+                return None
+    found = shutil.which(program, path=str(scripts))
+    return Path(found) if found else None
 
 
 def newest_python(wanted: str | None) -> tuple[str, Path]:

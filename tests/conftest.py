@@ -74,6 +74,14 @@ def azure(embedded_azure) -> Iterator[Azure]:
 
 @pytest.fixture(scope="session")
 def bicep() -> str:
+    """The Bicep compiler."""
+    found = find_bicep()
+    if found is None:
+        pytest.skip("no Bicep compiler: install one, or put it on the PATH")
+    return found
+
+
+def find_bicep() -> str | None:
     """The Bicep compiler: on the PATH, where `az bicep install` puts it, or beside the project."""
     places = [
         shutil.which("bicep"),
@@ -81,10 +89,8 @@ def bicep() -> str:
         ROOT.parent / "shared/tools/bicep",
     ]
     found = next((place for place in places if place and Path(place).is_file()), None)
-    if found is None:
-        pytest.skip("no Bicep compiler: install one, or put it on the PATH")
     os.environ.setdefault("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")
-    return str(found)
+    return str(found) if found else None
 
 
 @pytest.fixture(scope="session")

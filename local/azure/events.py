@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from local.azure.filters import Subscription
 from local.azure.identity import TENANT
 
 if TYPE_CHECKING:
     from local.azure.estate import Estate
+    from local.azure.filters import Subscription
     from local.azure.operations import Operation
 
 Document = dict[str, Any]

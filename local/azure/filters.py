@@ -53,12 +53,11 @@ class Subscription:
 
 def read_subscription(document: object) -> Subscription:
     """Read `{"endpoint", "filter"?}`, the filter as ARM spells it; raises `ValueError`."""
-    endpoint = document.get("endpoint") if isinstance(document, dict) else None
-    if not isinstance(document, dict) or not isinstance(endpoint, str):
-        raise ValueError('Give {"endpoint": "http…"}.')
+    asked = document if isinstance(document, dict) else {}
+    endpoint = str(asked.get("endpoint", ""))
     if not endpoint.startswith("http"):
-        raise ValueError("endpoint is an http or https address.")
-    given = document.get("filter") or {}
+        raise ValueError('Give {"endpoint": "http…"}.')
+    given = asked.get("filter") or {}
     advanced = given.get("advancedFilters") or []
     for one in advanced:
         if one.get("operatorType") != "StringIn" or not str(one.get("key", "")).startswith(DATA):

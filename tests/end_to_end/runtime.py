@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +18,6 @@ from azure_functions_runtime.utils.threadpool import (
     start_threadpool_executor,
     stop_threadpool_executor,
 )
-
-from tests.conftest import ROOT
 
 
 class Message(SimpleNamespace):
@@ -51,16 +50,16 @@ class Messages:
 
 
 class Runtime:
-    """The app as Azure runs it."""
+    """The app in a folder, as Azure runs it."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         sys.modules.pop("function_app", None)  # an app is indexed once per import
         start_threadpool_executor()
         self.loop = asyncio.new_event_loop()
         answer = self._send(
             handle_event.worker_init_request,
             worker_init_request=Message(
-                capabilities={}, function_app_directory=str(ROOT), worker_directory=""
+                capabilities={}, function_app_directory=str(folder), worker_directory=""
             ),
         )
         assert answer.result.status == "Success", answer.result.exception

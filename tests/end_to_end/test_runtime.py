@@ -28,7 +28,7 @@ WRONG = json.dumps({"intent": with_fields(location="estus")}).encode()
 def runtime() -> Iterator[Any]:
     from tests.end_to_end.runtime import Runtime  # noqa: PLC0415 - not there on every Python
 
-    runtime = Runtime()
+    runtime = Runtime(ROOT)
     yield runtime
     runtime.close()
 

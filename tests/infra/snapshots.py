@@ -39,7 +39,9 @@ def of_type(path: Path, kind: str) -> list[Document]:
 
 def actions(word: str, path: Path | None = None) -> list[str]:
     """The actions of the custom role whose name has a word in it."""
-    for role in of_type(path or named("single-subscription"), "Microsoft.Authorization/roleDefinitions"):
+    for role in of_type(
+        path or named("single-subscription"), "Microsoft.Authorization/roleDefinitions"
+    ):
         if word in role["properties"]["roleName"]:
             (permissions,) = role["properties"]["permissions"]
             assert permissions["notActions"] == []
