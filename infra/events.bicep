@@ -11,7 +11,7 @@ targetScope = 'subscription'
 metadata name = 'AMLFS Network Guard: events'
 metadata description = 'System topics and event subscriptions that tell the service of changes.'
 
-@description('The output of the same name of the first deployment, which is in this subscription.')
+@description('The output AMLFS_SERVICE of the first deployment, which is in this subscription.')
 param service Service
 
 @description('Ids of the system topics that sources have already, by the id of the source in lower case: an Azure source has at most one. Each needs a system-assigned identity.')

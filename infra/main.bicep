@@ -103,19 +103,19 @@ module rights 'modules/rights.bicep' = [
 ]
 
 @description('Where the service answers.')
-output endpoint string = 'https://${parts.outputs.hostName}'
+output AMLFS_ENDPOINT string = 'https://${parts.outputs.hostName}'
 
 @description('The resource group of the service.')
-output resourceGroup string = group.name
+output AMLFS_RESOURCE_GROUP string = group.name
 
 @description('The Function app that the package goes to.')
-output functionAppName string = names.functionApp
+output AMLFS_FUNCTION_APP string = names.functionApp
 
 @description('The topic that tells what guards did.')
-output outcomeTopicName string = names.outcomeTopic
+output AMLFS_OUTCOME_TOPIC string = names.outcomeTopic
 
 @description('What events.bicep needs.')
-output service Service = {
+output AMLFS_SERVICE Service = {
   environmentName: environmentName
   location: location
   networks: networks

@@ -125,7 +125,7 @@ type Tuning = {
 }
 
 @export()
-@description('What the second deployment needs to know of the first: its output of the same name.')
+@description('What the second deployment needs to know of the first.')
 type Service = {
   environmentName: string
   location: string

@@ -1,6 +1,6 @@
 using '../events.bicep'
 
-// The second step after government.bicepparam: its output `service`, as connect.py hands it over.
+// The second step after government.bicepparam: its output AMLFS_SERVICE, as connect.py hands it over.
 param service = {
   environmentName: 'lustre-gov'
   location: 'usgovvirginia'

@@ -1,6 +1,6 @@
 using '../events.bicep'
 
-// The second step after several-subscriptions.bicepparam: its output `service`, as connect.py hands it over.
+// The second step after several-subscriptions.bicepparam: its output AMLFS_SERVICE, as connect.py hands it over.
 param service = {
   environmentName: 'platform'
   location: 'westeurope'

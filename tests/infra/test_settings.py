@@ -7,12 +7,14 @@ import re
 
 import pytest
 
+from function_app import DRIFTED, LOOKS, OPERATIONS
 from shared.amlfs.exceptions import ExceptionStatement
 from shared.amlfs.statement import IntentStatement, SubnetStatement
+from shared.cloud.store.tables import TABLE
 from shared.guards.declared import read_guards
 from shared.settings import read_settings
 from tests.conftest import ROOT
-from tests.infra.snapshots import INFRA, named
+from tests.infra.snapshots import INFRA, named, of_type
 from tests.infra.test_snapshots import settings_of
 
 NAME = re.compile(r"(AMLFS|AZURE|IDENTITY|OTEL)_[A-Z0-9_]+|AMLFS_STORE__\w+|AzureWebJobs\w+")
@@ -109,3 +111,15 @@ def test_the_parameters_types_have_the_fields_of_the_documents(kind, document) -
     assert sorted(fields) == sorted(
         field.alias or name for name, field in document.model_fields.items()
     )
+
+
+def test_queues_table_and_containers_are_made_under_the_names_that_are_used() -> None:
+    made = {
+        one["name"].rpartition("/")[2]
+        for kind in ("queueServices/queues", "tableServices/tables", "blobServices/containers")
+        for one in of_type(
+            named("single-subscription"), f"Microsoft.Storage/storageAccounts/{kind}"
+        )
+    }
+    queues = {OPERATIONS, LOOKS, DRIFTED, f"{DRIFTED}-poison"}
+    assert made == queues | {TABLE, "deployment", "dead-letters"}

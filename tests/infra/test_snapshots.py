@@ -55,7 +55,7 @@ def test_nothing_is_made_twice_and_names_are_what_azure_takes(path) -> None:
 @pytest.mark.parametrize("path", SERVICES, ids=file)
 def test_what_a_resource_names_is_there_or_was_given(path) -> None:
     known = {one["id"].lower() for one in resources(path)}
-    given = json.loads(path.read_text(encoding="utf-8"))["outputs"]["service"]["networks"]
+    given = json.loads(path.read_text(encoding="utf-8"))["outputs"]["AMLFS_SERVICE"]["networks"]
     outside = [f"/subscriptions/{one['subscriptionId']}/" for one in given]
     outside.append("/subscriptions/00000000-0000-0000-0000-000000000003/")  # the hub of an example
     own = of_type(path, "Microsoft.Resources/resourceGroups")[0]["id"].lower()

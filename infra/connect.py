@@ -1,0 +1,142 @@
+"""The second step of a deployment: has Azure tell the service of changes. Can be run again at any time.
+
+    python3 infra/connect.py --deployment NAME     after `az deployment sub create --name NAME`
+    python3 infra/connect.py                       in azd's environment, where its hook runs it
+
+It finds the system topics that the sources have already, because an Azure source has at most one, and
+deploys events.bicep with them. It needs the Azure CLI, signed in, and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+TEMPLATE = Path(__file__).resolve().with_name("events.bicep")
+SERVICE = "AMLFS_SERVICE"
+"""The output of main.bicep that says what was deployed; azd puts outputs into the environment."""
+
+Document = dict[str, Any]
+
+
+class Stop(Exception):
+    """It cannot go on; the text says what to do."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Read the command line, and connect."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--deployment", help="of main.bicep, where azd is not used")
+    parser.add_argument("--subscription", help="of that deployment (default: the CLI's)")
+    options = parser.parse_args(arguments)
+    try:
+        service = read_service(options.deployment, options.subscription)
+        subscription = options.subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
+        connect(service, subscription)
+    except Stop as stop:
+        print(f"connect: {stop}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def read_service(deployment: str | None, subscription: str | None) -> Document:
+    """Return what the first step says that it deployed; raises `Stop`."""
+    if deployment is None:
+        text = os.environ.get(SERVICE)
+        if not text:
+            raise Stop("nothing is deployed here: give --deployment, or run 'azd provision' first.")
+        return dict(json.loads(text))
+    query = ["--query", f"properties.outputs.{SERVICE}.value"]
+    found = az("deployment", "sub", "show", "--name", deployment, *query, subscription=subscription)
+    if not found:
+        raise Stop(f"the deployment {deployment} has no output {SERVICE}: is it one of main.bicep?")
+    return dict(found)
+
+
+def connect(service: Document, subscription: str | None) -> None:
+    """Deploy the events; raises `Stop`."""
+    topics = find_topics(service)
+    for source, topic in topics.items():
+        print(f"connect: {source} has the system topic {topic} already; it is used.")
+    parameters = {
+        "$schema": "https://schema.management.azure.com/schemas/2019-04-01/deploymentParameters.json#",
+        "contentVersion": "1.0.0.0",
+        "parameters": {"service": {"value": service}, "existingTopics": {"value": topics}},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "events.parameters.json"
+        file.write_text(json.dumps(parameters), encoding="utf-8")
+        az(
+            *("deployment", "sub", "create", "--name", f"{service['environmentName']}-events"),
+            *("--location", service["location"], "--template-file", str(TEMPLATE)),
+            *("--parameters", f"@{file}"),
+            subscription=subscription,
+        )
+    print(f"connect: events of {', '.join(sources_of(service))} go to the service.")
+
+
+def sources_of(service: Document) -> list[str]:
+    """Return the ids of what tells of changes: subscriptions, or resource groups of them."""
+    found = []
+    for network in service["networks"]:
+        whole = f"/subscriptions/{network['subscriptionId']}"
+        groups = network.get("resourceGroups") or []
+        found += [f"{whole}/resourceGroups/{group}" for group in groups] or [whole]
+    return found
+
+
+def find_topics(service: Document) -> dict[str, str]:
+    """Return the system topics that others have made for our sources, by the source in lower case.
+
+    Raises:
+        Stop: one of them has no identity to dead-letter with.
+    """
+    wanted = {source.lower() for source in sources_of(service)}
+    found = {}
+    for subscription in dict.fromkeys(one["subscriptionId"] for one in service["networks"]):
+        for topic in az("eventgrid", "system-topic", "list", subscription=subscription) or []:
+            source = str(topic.get("source", "")).lower()
+            if source not in wanted or is_ours(topic, service):
+                continue
+            if not (topic.get("identity") or {}).get("principalId"):
+                raise Stop(
+                    f"the system topic {topic['id']} has no system-assigned identity, which"
+                    " dead-lettering needs. Ask its owner to run: az eventgrid system-topic update"
+                    f" --ids {topic['id']} --identity SystemAssigned"
+                )
+            found[source] = str(topic["id"])
+    return found
+
+
+def is_ours(topic: Document, service: Document) -> bool:
+    """Whether a topic is one that events.bicep made for this deployment: it makes it again."""
+    parts = str(topic["id"]).lower().split("/")
+    name = str(service["environmentName"]).lower()
+    return parts[4].startswith(f"rg-{name}-events-") and parts[-1].startswith(f"evgst-{name}-")
+
+
+def az(*command: str, subscription: str | None) -> Any:
+    """Call the Azure CLI and return its JSON; raises `Stop`."""
+    program = shutil.which("az")
+    if program is None:
+        raise Stop("the Azure CLI is not here: install it and sign in ('az login').")
+    where = ["--subscription", subscription] if subscription else []
+    done = subprocess.run(
+        [program, *command, *where, "--output", "json"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise Stop(f"'az {' '.join(command[:3])}' failed: {done.stderr.strip()}")
+    return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
