@@ -67,10 +67,8 @@ def test_suspending_by_request_is_no_alert(guarded, caplog) -> None:
 
 
 def test_a_blocked_guard(guarded, caplog) -> None:
-    taken = {one["properties"]["priority"] for one in guarded.azure.rules()}
-    free = next(n for n in range(100, 200) if n not in taken)
-    leak = rule("leak", free, "Inbound", "Allow", destinationPortRange="22")
-    guarded.azure.put(f"{NSG}/securityRules/leak", leak)
+    rules = [one for one in guarded.azure.rules() if one["properties"]["priority"] != 100]
+    guarded.azure.nsg([*rules, rule("deny", 100, "Outbound", "Deny")])
     guarded.quiet()
     assert "blocked" in guarded.types()
     assert sounded(caplog) == {"blocked"}
