@@ -17,7 +17,7 @@ import pytest
 
 from local.functions import load_functions
 from local.host import FunctionsHost
-from tests.conftest import ROOT, serving
+from tests.conftest import ROOT, free_ports, serving
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
@@ -172,16 +172,16 @@ class TestProgram:
 
     @pytest.fixture
     def port(self) -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+        return free_ports(1)[0]
 
     @pytest.fixture
     def start(self, port) -> Iterator:
         started: list[subprocess.Popen[str]] = []
 
         def start(*options: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "local", "--port", str(port), *options]
+            # a port of its own for the embedded Azure, too: other programs of these tests run beside
+            ports = ["--port", str(port), "--arm-port", str(free_ports(1)[0])]
+            command = [sys.executable, "-m", "local", *ports, *options]
             process = subprocess.Popen(
                 command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
             )
