@@ -81,7 +81,7 @@ module parts 'modules/service.bicep' = {
 
 module roles 'modules/roles.bicep' = {
   params: {
-    environmentName: environmentName
+    identityName: names.identity
     readerName: roleNames.reader
     writerName: roleNames.writer
     subscriptionIds: map(networks, one => one.subscriptionId)

@@ -5,7 +5,8 @@
 
 targetScope = 'subscription'
 
-param environmentName string
+@description('Name of the service\'s identity: it tells the roles from those of other deployments in the tenant.')
+param identityName string
 
 @description('Names of the two roles: GUIDs.')
 param readerName string
@@ -19,7 +20,7 @@ resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: readerName
   properties: {
     type: 'CustomRole'
-    roleName: 'AMLFS Network Guard reader (${environmentName})'
+    roleName: 'AMLFS Network Guard reader (${identityName})'
     description: 'Read NSGs, virtual networks and AMLFS file systems, and follow operations on them.'
     assignableScopes: map(subscriptionIds, id => '/subscriptions/${id}')
     permissions: [
@@ -41,7 +42,7 @@ resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
   name: writerName
   properties: {
     type: 'CustomRole'
-    roleName: 'AMLFS Network Guard writer (${environmentName})'
+    roleName: 'AMLFS Network Guard writer (${identityName})'
     description: 'Write NSGs, and associate subnets with them.'
     assignableScopes: map(subscriptionIds, id => '/subscriptions/${id}')
     permissions: [
