@@ -16,12 +16,17 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 TEMPLATE = Path(__file__).resolve().with_name("events.bicep")
 SERVICE = "AMLFS_SERVICE"
 """The output of main.bicep that says what was deployed; azd puts outputs into the environment."""
+
+TRIES = 10
+TOO_EARLY = ("Endpoint validation", "endpoint not found")
+"""What Event Grid says of a function that was deployed a moment ago (bicep issue 11656)."""
 
 Document = dict[str, Any]
 
@@ -37,11 +42,12 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--deployment", help="of main.bicep, where azd is not used")
     parser.add_argument("--subscription", help="of that deployment (default: the CLI's)")
+    parser.add_argument("--wait", type=float, default=30, help="seconds before another try")
     options = parser.parse_args(arguments)
     try:
         service = read_service(options.deployment, options.subscription)
         subscription = options.subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
-        connect(service, subscription)
+        connect(service, subscription, options.wait)
     except Stop as stop:
         print(f"connect: {stop}", file=sys.stderr)
         return 1
@@ -62,8 +68,8 @@ def read_service(deployment: str | None, subscription: str | None) -> Document:
     return dict(found)
 
 
-def connect(service: Document, subscription: str | None) -> None:
-    """Deploy the events; raises `Stop`."""
+def connect(service: Document, subscription: str | None, wait: float) -> None:
+    """Deploy the events, again where it was too early; raises `Stop`."""
     topics = find_topics(service)
     for source, topic in topics.items():
         print(f"connect: {source} has the system topic {topic} already; it is used.")
@@ -75,12 +81,20 @@ def connect(service: Document, subscription: str | None) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "events.parameters.json"
         file.write_text(json.dumps(parameters), encoding="utf-8")
-        az(
-            *("deployment", "sub", "create", "--name", f"{service['environmentName']}-events"),
-            *("--location", service["location"], "--template-file", str(TEMPLATE)),
-            *("--parameters", f"@{file}"),
-            subscription=subscription,
-        )
+        name = ("--name", f"{service['environmentName']}-events")
+        where = ("--location", service["location"], "--template-file", str(TEMPLATE))
+        for tries_left in reversed(range(TRIES)):
+            try:
+                az(
+                    *("deployment", "sub", "create", *name, *where, "--parameters", f"@{file}"),
+                    subscription=subscription,
+                )
+                break
+            except Stop as stop:
+                if not tries_left or not any(word in str(stop) for word in TOO_EARLY):
+                    raise
+            print(f"connect: Azure does not know the function yet; again in {wait:g} s.")
+            time.sleep(wait)
     print(f"connect: events of {', '.join(sources_of(service))} go to the service.")
 
 
@@ -120,8 +134,8 @@ def find_topics(service: Document) -> dict[str, str]:
 def is_ours(topic: Document, service: Document) -> bool:
     """Whether a topic is one that events.bicep made for this deployment: it makes it again."""
     parts = str(topic["id"]).lower().split("/")
-    name = str(service["environmentName"]).lower()
-    return parts[4].startswith(f"rg-{name}-events-") and parts[-1].startswith(f"evgst-{name}-")
+    is_in_group = parts[4] == str(service["eventGroup"]).lower()
+    return is_in_group and parts[-1].startswith(str(service["systemTopic"]).lower())
 
 
 def az(*command: str, subscription: str | None) -> Any:

@@ -25,7 +25,7 @@ module sources 'modules/event-sources.bicep' = [
     params: {
       names: names
       location: service.location
-      tags: { 'azd-env-name': service.environmentName }
+      tags: { 'amlfs-network-guard': service.environmentName } // not azd's: it would not know which group to deploy to
       serviceSubscriptionId: subscription().subscriptionId
       network: one
       existingTopics: existingTopics

@@ -84,7 +84,7 @@ module roles 'modules/roles.bicep' = {
     identityName: names.identity
     readerName: roleNames.reader
     writerName: roleNames.writer
-    subscriptionIds: map(networks, one => one.subscriptionId)
+    subscriptionIds: union([subscription().subscriptionId], map(networks, one => one.subscriptionId))
   }
 }
 
@@ -106,7 +106,7 @@ module rights 'modules/rights.bicep' = [
 output AMLFS_ENDPOINT string = 'https://${parts.outputs.hostName}'
 
 @description('The resource group of the service.')
-output AMLFS_RESOURCE_GROUP string = group.name
+output AZURE_RESOURCE_GROUP string = group.name
 
 @description('The Function app that the package goes to.')
 output AMLFS_FUNCTION_APP string = names.functionApp
@@ -118,5 +118,7 @@ output AMLFS_OUTCOME_TOPIC string = names.outcomeTopic
 output AMLFS_SERVICE Service = {
   environmentName: environmentName
   location: location
+  eventGroup: names.eventGroup
+  systemTopic: names.systemTopic
   networks: networks
 }

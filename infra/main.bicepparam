@@ -11,6 +11,6 @@ var groups = readEnvironmentVariable('AMLFS_RESOURCE_GROUPS', '')
 // Where file systems' networks are; with AMLFS_RESOURCE_GROUPS only these groups of each are written to.
 param networks = map(split(readEnvironmentVariable('AMLFS_SUBSCRIPTIONS', subscription), ','), id => {
   subscriptionId: trim(id)
-  resourceGroups: empty(groups) ? [] : split(groups, ',')
+  resourceGroups: empty(groups) ? [] : map(split(groups, ','), group => trim(group))
 })
 param alertEmails = filter(split(readEnvironmentVariable('AMLFS_ALERT_EMAILS', ''), ','), one => !empty(one))

@@ -129,5 +129,10 @@ type Tuning = {
 type Service = {
   environmentName: string
   location: string
+
+  @description('The resource group of system topics that are made, and what stands before their names.')
+  eventGroup: string
+  systemTopic: string
+
   networks: NetworkScope[]
 }

@@ -4,6 +4,8 @@ using '../events.bicep'
 param service = {
   environmentName: 'lustre-gov'
   location: 'usgovvirginia'
+  eventGroup: 'rg-lustre-gov-events-snnxp6'
+  systemTopic: 'evgst-lustre-gov-snnxp6'
   networks: [
     {
       subscriptionId: '00000000-0000-0000-0000-000000000001'

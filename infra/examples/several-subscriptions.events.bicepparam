@@ -4,6 +4,8 @@ using '../events.bicep'
 param service = {
   environmentName: 'platform'
   location: 'westeurope'
+  eventGroup: 'rg-platform-events-nuzd4t'
+  systemTopic: 'evgst-platform-nuzd4t'
   networks: [
     {
       subscriptionId: '00000000-0000-0000-0000-000000000001'

@@ -4,6 +4,8 @@ using '../events.bicep'
 param service = {
   environmentName: 'lustre'
   location: 'eastus'
+  eventGroup: 'rg-lustre-events-5mv4d4'
+  systemTopic: 'evgst-lustre-5mv4d4'
   networks: [
     {
       subscriptionId: '00000000-0000-0000-0000-000000000001'

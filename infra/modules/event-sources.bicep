@@ -24,13 +24,13 @@ var sources = empty(network.?resourceGroups)
   : map(network.?resourceGroups ?? [], group => {
       id: '/subscriptions/${network.subscriptionId}/resourceGroups/${group}'
       topicType: 'Microsoft.Resources.ResourceGroups'
-      topicName: '${names.systemTopic}-${group}'
+      topicName: '${names.systemTopic}-${take(uniqueString(toLower(group)), 8)}' // groups' names may hold what topics' may not
     })
 var newSources = filter(sources, one => !contains(existingTopics, toLower(one.id)))
 var oldSources = filter(sources, one => contains(existingTopics, toLower(one.id)))
 
-// A system topic lies in the subscription of its source.
-resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = if (!empty(newSources)) {
+// A system topic lies in the subscription of its source; the alerts on those of others lie here too.
+resource group 'Microsoft.Resources/resourceGroups@2024-11-01' = {
   name: names.eventGroup
   location: location
   tags: tags
@@ -44,7 +44,7 @@ module topics 'system-topic.bicep' = [
       names: names
       tags: tags
       serviceSubscriptionId: serviceSubscriptionId
-      topicName: take(one.topicName, 50)
+      topicName: one.topicName
       topicType: one.topicType
       source: one.id
     }
@@ -58,7 +58,7 @@ module subscriptions 'event-subscription.bicep' = [
     params: {
       names: names
       serviceSubscriptionId: serviceSubscriptionId
-      topicName: take(one.topicName, 50)
+      topicName: one.topicName
     }
   }
 ]
@@ -70,6 +70,32 @@ module subscriptionsInOthersTopics 'event-subscription.bicep' = [
       names: names
       serviceSubscriptionId: serviceSubscriptionId
       topicName: last(split(existingTopics[toLower(one.id)], '/'))
+    }
+  }
+]
+
+module alerts 'event-alerts.bicep' = [
+  for (one, i) in newSources: {
+    scope: resourceGroup(names.eventGroup)
+    dependsOn: [topics[i]]
+    params: {
+      names: names
+      tags: tags
+      serviceSubscriptionId: serviceSubscriptionId
+      topicId: resourceId(network.subscriptionId, names.eventGroup, 'Microsoft.EventGrid/systemTopics', one.topicName)
+    }
+  }
+]
+
+module alertsOnOthersTopics 'event-alerts.bicep' = [
+  for one in oldSources: {
+    scope: resourceGroup(names.eventGroup)
+    dependsOn: [group]
+    params: {
+      names: names
+      tags: tags
+      serviceSubscriptionId: serviceSubscriptionId
+      topicId: existingTopics[toLower(one.id)]
     }
   }
 ]

@@ -18,11 +18,6 @@ resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = {
   name: names.storageAccount
 }
 
-resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' existing = {
-  scope: resourceGroup(serviceSubscriptionId, names.resourceGroup)
-  name: names.actionGroup
-}
-
 resource topic 'Microsoft.EventGrid/systemTopics@2025-02-15' existing = { name: topicName }
 
 module deadLetterRight 'dead-letter-right.bicep' = {
@@ -90,33 +85,3 @@ resource subscription 'Microsoft.EventGrid/systemTopics/eventSubscriptions@2025-
     }
   }
 }
-
-resource alerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
-  for metric in ['DeadLetteredCount', 'DroppedEventCount']: {
-    name: '${names.alert}-${topicName}-${toLower(metric)}'
-    location: 'global'
-    properties: {
-      description: 'AMLFS guard: an event did not reach the service in a day; the sweep found what it told of'
-      severity: 2
-      enabled: true
-      scopes: [topic.id]
-      evaluationFrequency: 'PT5M'
-      windowSize: 'PT5M'
-      criteria: {
-        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-        allOf: [
-          {
-            name: metric
-            criterionType: 'StaticThresholdCriterion'
-            metricName: metric
-            dimensions: [{ name: 'EventSubscriptionName', operator: 'Include', values: [names.eventSubscription] }]
-            timeAggregation: 'Total'
-            operator: 'GreaterThan'
-            threshold: 0
-          }
-        ]
-      }
-      actions: [{ actionGroupId: actionGroup.id }]
-    }
-  }
-]

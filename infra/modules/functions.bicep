@@ -16,7 +16,6 @@ resource identity 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' 
 resource storage 'Microsoft.Storage/storageAccounts@2025-01-01' existing = { name: names.storageAccount }
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = { name: names.insights }
 resource outcomes 'Microsoft.EventGrid/topics@2025-02-15' existing = { name: names.outcomeTopic }
-resource workspace 'Microsoft.OperationalInsights/workspaces@2025-02-01' existing = { name: names.workspace }
 
 // What may be written: just what the service's writer role is assigned to (rights.bicep).
 var writable = flatten(map(
@@ -164,14 +163,6 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
   }
 }
 
-resource logs 'Microsoft.Insights/diagnosticSettings@2021-05-01-preview' = {
-  scope: app
-  name: 'to-workspace'
-  properties: {
-    workspaceId: workspace.id
-    logs: [{ category: 'FunctionAppLogs', enabled: true }]
-    metrics: [{ category: 'AllMetrics', enabled: true }]
-  }
-}
+// No diagnostic settings: Flex Consumption was documented not to have them. Application Insights has it all.
 
 output hostName string = app.properties.defaultHostName

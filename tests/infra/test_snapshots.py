@@ -235,6 +235,55 @@ def test_the_second_step_continues_the_first(path) -> None:
         }
 
 
+@pytest.mark.parametrize("path", EVENTS, ids=file)
+def test_the_second_steps_parameters_are_the_firsts_output(path) -> None:
+    first = path.with_name(path.name.replace(".events", ""))
+    told = json.loads(first.read_text(encoding="utf-8"))["outputs"]["AMLFS_SERVICE"]
+    groups = {one["name"] for one in of_type(path, "Microsoft.Resources/resourceGroups")}
+    assert groups == {told["eventGroup"]}
+    for topic in of_type(path, "Microsoft.EventGrid/systemTopics"):
+        assert topic["name"].startswith(told["systemTopic"])
+    using = path.with_name(path.name.replace(".snapshot.json", ".bicepparam")).read_text(
+        encoding="utf-8"
+    )
+    for value in (
+        told["eventGroup"],
+        told["systemTopic"],
+        told["environmentName"],
+        told["location"],
+    ):
+        assert f"'{value}'" in using
+    for network in told["networks"]:
+        assert network["subscriptionId"] in using
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=file)
+def test_alerts_on_topics_lie_with_us_and_look_at_our_subscription_alone(path) -> None:
+    used = {
+        one["id"].partition("/eventSubscriptions/")[0]
+        for one in of_type(path, "Microsoft.EventGrid/systemTopics/eventSubscriptions")
+    }
+    alerts = of_type(path, "Microsoft.Insights/metricAlerts")
+    assert {scope for one in alerts for scope in one["properties"]["scopes"]} == used
+    assert len(alerts) == 3 * len(used)
+    for one in alerts:
+        assert "-events-" in one["id"].split("/")[4]
+        (criterion,) = one["properties"]["criteria"]["allOf"]
+        assert criterion["dimensions"][0]["values"][0].startswith("amlfs-guard-")
+
+
+@pytest.mark.parametrize("path", EVENTS, ids=file)
+def test_azd_finds_one_group_of_its_environment(path) -> None:
+    first = path.with_name(path.name.replace(".events", ""))
+    tagged = [
+        one
+        for one in (*resources(first), *resources(path))
+        if one["type"] == "Microsoft.Resources/resourceGroups"
+        and "azd-env-name" in one.get("tags", {})
+    ]
+    assert len(tagged) == 1
+
+
 def test_a_topic_that_is_there_is_used_and_not_made_again() -> None:
     path = named("several-subscriptions.events")
     made = {one["id"] for one in of_type(path, "Microsoft.EventGrid/systemTopics")}
