@@ -13,6 +13,7 @@ Document = dict[str, Any]
 
 MOST_VALUES = 25
 DATA = "data."
+LISTS = ("includedEventTypes", "advancedFilters")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +59,23 @@ def read_subscription(document: object) -> Subscription:
     if not endpoint.startswith("http"):
         raise ValueError('Give {"endpoint": "http…"}.')
     given = asked.get("filter") or {}
-    advanced = given.get("advancedFilters") or []
-    for one in advanced:
-        if one.get("operatorType") != "StringIn" or not str(one.get("key", "")).startswith(DATA):
-            raise ValueError("Of advanced filters the box knows StringIn on a field of data.")
-    if sum(len(one.get("values") or ()) for one in advanced) > MOST_VALUES:
+    if not isinstance(given, dict):
+        raise ValueError("filter is an object.")  # noqa: TRY004 - it is the caller's value
+    event_types, advanced = (given.get(name) or [] for name in LISTS)
+    if not isinstance(event_types, list) or not isinstance(advanced, list):
+        raise ValueError(f"{' and '.join(LISTS)} are lists.")  # noqa: TRY004 - as above
+    values = dict(map(read_filter, advanced))
+    if sum(map(len, values.values())) > MOST_VALUES:
         raise ValueError(f"Advanced filters have at most {MOST_VALUES} values.")
-    return Subscription(
-        endpoint,
-        frozenset(str(kind).lower() for kind in given.get("includedEventTypes") or ()),
-        {
-            one["key"].removeprefix(DATA): frozenset(str(v).lower() for v in one["values"])
-            for one in advanced
-        },
-    )
+    return Subscription(endpoint, frozenset(str(kind).lower() for kind in event_types), values)
+
+
+def read_filter(document: object) -> tuple[str, frozenset[str]]:
+    """Read an advanced filter: the field of `data`, and its values; raises `ValueError`."""
+    asked = document if isinstance(document, dict) else {}
+    key, values = str(asked.get("key", "")), asked.get("values")
+    if asked.get("operatorType") != "StringIn" or not key.startswith(DATA):
+        raise ValueError("Of advanced filters the box knows StringIn on a field of data.")
+    if not isinstance(values, list):
+        raise ValueError("values is a list.")  # noqa: TRY004 - it is the caller's value
+    return key.removeprefix(DATA), frozenset(str(value).lower() for value in values)
