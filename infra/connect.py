@@ -61,8 +61,13 @@ def read_service(deployment: str | None, subscription: str | None) -> Document:
         if not text:
             raise Stop("nothing is deployed here: give --deployment, or run 'azd provision' first.")
         return dict(json.loads(text))
-    query = ["--query", f"properties.outputs.{SERVICE}.value"]
-    found = az("deployment", "sub", "show", "--name", deployment, *query, subscription=subscription)
+    query = ["--query", "properties.outputs"]
+    outputs = az(
+        "deployment", "sub", "show", "--name", deployment, *query, subscription=subscription
+    )
+    # ARM may answer with the names of outputs in another casing (bicep issue 9360)
+    by_name = {name.upper(): output["value"] for name, output in (outputs or {}).items()}
+    found = by_name.get(SERVICE)
     if not found:
         raise Stop(f"the deployment {deployment} has no output {SERVICE}: is it one of main.bicep?")
     return dict(found)

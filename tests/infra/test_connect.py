@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,8 +56,8 @@ class Cli:
         program = folder / "az"
         program.write_text(STAND_IN.replace("{python}", sys.executable), encoding="utf-8")
         program.chmod(0o755)
-        self.answers = {
-            "deployment sub show": SERVICE,
+        self.answers: dict[str, Any] = {
+            "deployment sub show": {"amlfS_SERVICE": {"type": "Object", "value": SERVICE}},
             "deployment sub create": {"properties": {"provisioningState": "Succeeded"}},
             "eventgrid system-topic list": {ONE: [], TWO: []},
         }
