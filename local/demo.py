@@ -124,7 +124,7 @@ def stage() -> Iterator[Story]:
     with BoxServer(listen(0)) as azure:
         azure.call(fill)
         settle_in(azure.url)
-        azure.call(lambda box: box.events.subscribe(Subscription(webhook)))
+        azure.call(lambda box: box.events.subscribe(Subscription(endpoint=webhook)))
         server = uvicorn.Server(uvicorn.Config(load_host().application(), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -57,7 +57,7 @@ def serve(options: Options) -> None:
         webhook = f"{address}/runtime/webhooks/EventGrid?functionName=on_network_change"
         if options.function_key:
             webhook += f"&code={options.function_key}"
-        azure.call(lambda box: box.events.subscribe(Subscription(webhook)))
+        azure.call(lambda box: box.events.subscribe(Subscription(endpoint=webhook)))
         host = load_host(options.function_key)
         say(f"Functions on {address} (Ctrl+C ends):")
         for line in host.describe(address):

@@ -10,10 +10,12 @@ for address pools).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from pydantic import Field, StringConstraints
+
+from local.azure.controls import Control
 from local.azure.errors import ArmError
 from local.azure.paths import canonical, read_resource_id
 
@@ -41,54 +43,25 @@ OF_RULES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
-    """A role given to a principal on a scope and all that lies in it.
+class Assignment(Control):
+    """A role given to a principal, by its object id, on a scope and all that lies in it.
 
-    Attributes:
-        principal: its object id.
-        scope: an ARM id, without case.
-        actions: of the role, with `*` for anything.
-        not_actions: taken from them.
+    In actions `*` stands for anything; what `not_actions` say is taken from them.
     """
 
-    principal: str
-    scope: str
-    actions: tuple[str, ...]
-    not_actions: tuple[str, ...] = ()
+    principal_id: str
+    scope: Annotated[str, StringConstraints(pattern="^/")]
+    actions: list[str]
+    not_actions: list[str] = Field(default_factory=list)
 
     def allows(self, action: str, path: str) -> bool:
         """Whether an action on a resource is among what this role gives."""
+        inside = f"{self.scope.rstrip('/')}/".lower()
         return (
-            f"{path.rstrip('/').lower()}/".startswith(f"{self.scope}/")
+            f"{path.rstrip('/')}/".lower().startswith(inside)
             and any(matches(action, pattern) for pattern in self.actions)
             and not any(matches(action, pattern) for pattern in self.not_actions)
         )
-
-    def to_json(self) -> Document:
-        """Spell the assignment."""
-        return {
-            "principalId": self.principal,
-            "scope": self.scope,
-            "actions": list(self.actions),
-            "notActions": list(self.not_actions),
-        }
-
-
-def read_assignment(document: object) -> Assignment:
-    """Read an assignment; raises `ValueError`."""
-    if not isinstance(document, dict):
-        raise ValueError("Give a JSON object.")  # noqa: TRY004 - it is the caller's value
-    principal, scope = document.get("principalId"), document.get("scope")
-    actions, not_actions = document.get("actions"), document.get("notActions", [])
-    if not isinstance(principal, str) or not isinstance(scope, str) or not scope.startswith("/"):
-        raise ValueError("Give principalId, and an ARM scope that begins with '/'.")
-    for listed in (actions, not_actions):
-        if not isinstance(listed, list) or not all(isinstance(one, str) for one in listed):
-            raise ValueError("actions and notActions are lists of texts.")
-    return Assignment(
-        principal, scope.rstrip("/").lower(), tuple(actions or ()), tuple(not_actions)
-    )
 
 
 def matches(action: str, pattern: str) -> bool:
@@ -108,7 +81,7 @@ class Access:
 
     def check(self, caller: Caller, method: str, path: str, body: Document) -> None:
         """Raise `ArmError` where a caller may not do what it asks for."""
-        own = [one for one in self.assignments if one.principal == caller.principal]
+        own = [one for one in self.assignments if one.principal_id == caller.principal]
         if not own or path.lower().rstrip("/") == "/subscriptions":  # that lists what one may see
             return
         action = action_of(method, path)

@@ -7,6 +7,22 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+
+class Control(BaseModel):
+    """What a control of the box takes and shows, in ARM's spelling."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, strict=True
+    )
+
+    def to_json(self) -> dict[str, Any]:
+        """Spell it."""
+        return self.model_dump(by_alias=True)
+
+
 READS, WRITES = (250.0, 25.0), (200.0, 10.0)
 """Size of a bucket and refill per second: per subscription, region and principal.
 
@@ -72,10 +88,8 @@ class Fault:
         return self.document | {"times": self.left}
 
 
-def read_fault(document: object) -> Fault:
+def read_fault(document: dict[str, Any]) -> Fault:
     """Read a fault; raises `ValueError`."""
-    if not isinstance(document, dict):
-        raise ValueError("Give a JSON object.")  # noqa: TRY004 - it is the caller's value
     document = {name: value for name, value in document.items() if value is not None}
     for name, value in document.items():
         if name not in FAULT_FIELDS:

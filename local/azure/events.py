@@ -105,7 +105,9 @@ class EventGrid:
         event = event_of(operation, settings.eventSchema)
         raised = Raised(event)
         self.raised.append(raised)
-        wanted = [endpoint for endpoint, one in self.subscriptions.items() if one.wants(event)]
+        wanted = [
+            endpoint for endpoint, one in self.subscriptions.items() if one.filter.passes(event)
+        ]
         raised.filtered = bool(self.subscriptions) and not wanted
         for webhook in wanted:
             if chance.random() < settings.eventLossRate:

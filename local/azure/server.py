@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from aiohttp import web
+from pydantic import ValidationError
 
-from local.azure.access import Access, read_assignment
+from local.azure.access import Access, Assignment
 from local.azure.arm import Answer
 from local.azure.controls import Buckets, Call, Fault, read_fault
 from local.azure.errors import ArmError, too_many_requests
 from local.azure.estate import Estate
 from local.azure.events import EventGrid
-from local.azure.filters import read_subscription
+from local.azure.filters import Subscription
 from local.azure.identity import TENANT, Tokens, metadata, principal_of
 from local.azure.operations import Caller
 from local.azure.routes import Asked, Routes
@@ -223,6 +224,9 @@ class Box:
             return web.json_response({"error": f"There is {', '.join(known)}."}, status=404)
         try:
             return web.json_response(await control(request))
+        except ValidationError as error:
+            wrong = [f"{dotted(one['loc'])}: {one['msg']}" for one in error.errors()]
+            return web.json_response({"error": "; ".join(wrong)}, status=400)
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
 
@@ -260,14 +264,14 @@ class Box:
         return self.estate.settings.to_json()
 
     async def _patch_settings(self, request: web.Request) -> Any:
-        self.estate.settings = self.estate.settings.changed(await request.json())
+        self.estate.settings = self.estate.settings.changed(await read_control(request))
         return self.estate.settings.to_json()
 
     async def _get_faults(self, _: web.Request) -> Any:
         return {"value": [fault.to_json() for fault in self.faults if fault.left > 0]}
 
     async def _add_fault(self, request: web.Request) -> Any:
-        fault = read_fault(await request.json())
+        fault = read_fault(await read_control(request))
         self.faults.append(fault)
         return fault.to_json()
 
@@ -293,7 +297,7 @@ class Box:
         return {"value": [one.to_json() for one in self.access.assignments]}
 
     async def _add_assignment(self, request: web.Request) -> Any:
-        self.access.assignments.append(read_assignment(await request.json()))
+        self.access.assignments.append(Assignment.model_validate(await read_control(request)))
         return await self._get_assignments(request)
 
     async def _forget_assignments(self, request: web.Request) -> Any:
@@ -304,7 +308,7 @@ class Box:
         return {"value": [one.to_json() for one in self.events.subscriptions.values()]}
 
     async def _add_webhook(self, request: web.Request) -> Any:
-        self.events.subscribe(read_subscription(await request.json()))
+        self.events.subscribe(Subscription.model_validate(await read_control(request)))
         return await self._get_webhooks(request)
 
     async def _forget_webhooks(self, request: web.Request) -> Any:
@@ -345,6 +349,22 @@ def faulty(document: dict[str, Any]) -> Answer:
     error = ArmError(document["status"], code, document.get("message", "A fault of the box."))
     headers = {"Retry-After": f"{document['retryAfter']:g}"} if "retryAfter" in document else {}
     return Answer(error.status, error.body, headers)
+
+
+async def read_control(request: web.Request) -> dict[str, Any]:
+    """Return the JSON object that a control is given; raises `ValueError`."""
+    try:
+        document = await request.json()
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        return document
+    raise ValueError("Give a JSON object.")
+
+
+def dotted(place: tuple[int | str, ...]) -> str:
+    """Spell where in a document something is wrong."""
+    return ".".join(map(str, place)) or "body"
 
 
 async def read_body(request: web.Request) -> dict[str, Any]:

@@ -47,10 +47,8 @@ class Settings:
     checkReferences: bool = False
     pageSize: int = 250
 
-    def changed(self, values: object) -> Settings:
+    def changed(self, values: dict[str, Any]) -> Settings:
         """Return settings with some values changed; raises `ValueError` for what cannot be set."""
-        if not isinstance(values, dict):
-            raise ValueError("Give a JSON object.")  # noqa: TRY004 - it is the caller's value
         known = {field.name for field in fields(self)}
         if unknown := sorted(values.keys() - known):
             raise ValueError(f"No setting is called {', '.join(unknown)}.")

@@ -72,7 +72,7 @@ def test_a_scope_does_not_reach_what_only_begins_like_it(azure) -> None:
                 "endpoint": "http://x",
                 "filter": {
                     "advancedFilters": [
-                        {"operatorType": "StringIn", "key": "data.a", "values": [*range(26)]}
+                        {"operatorType": "StringIn", "key": "data.a", "values": [*map(str, range(26))]}
                     ]
                 },
             },
