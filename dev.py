@@ -163,7 +163,7 @@ def bench(python: Path, options: argparse.Namespace) -> int:
 
 def package(python: Path, _: argparse.Namespace) -> int:
     """Build the deployment package and measure it."""
-    return call(python, "infra/package.py")
+    return call(python, "-m", "infra.package")
 
 
 def snapshots(python: Path, _: argparse.Namespace) -> int:

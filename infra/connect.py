@@ -24,6 +24,9 @@ TEMPLATE = Path(__file__).resolve().with_name("events.bicep")
 SERVICE = "AMLFS_SERVICE"
 """The output of main.bicep that says what was deployed; azd puts outputs into the environment."""
 
+FIELDS = {"environmentName", "location", "eventGroup", "systemTopic", "networks"}
+"""Of type `Service` in types.bicep."""
+
 TRIES = 10
 TOO_EARLY = ("Endpoint validation", "endpoint not found")
 """What Event Grid says of a function that was deployed a moment ago (bicep issue 11656)."""
@@ -60,7 +63,7 @@ def read_service(deployment: str | None, subscription: str | None) -> Document:
         text = os.environ.get(SERVICE)
         if not text:
             raise Stop("nothing is deployed here: give --deployment, or run 'azd provision' first.")
-        return dict(json.loads(text))
+        return checked(text)
     query = ["--query", "properties.outputs"]
     outputs = az(
         "deployment", "sub", "show", "--name", deployment, *query, subscription=subscription
@@ -70,7 +73,18 @@ def read_service(deployment: str | None, subscription: str | None) -> Document:
     found = by_name.get(SERVICE)
     if not found:
         raise Stop(f"the deployment {deployment} has no output {SERVICE}: is it one of main.bicep?")
-    return dict(found)
+    return checked(json.dumps(found))
+
+
+def checked(text: str) -> Document:
+    """Read the output of main.bicep; raises `Stop` for anything else."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if isinstance(found, dict) and found.keys() >= FIELDS:
+        return found
+    raise Stop(f"{SERVICE} is not what main.bicep tells: {text[:80]} … Deploy it anew.")
 
 
 def connect(service: Document, subscription: str | None, wait: float) -> None:

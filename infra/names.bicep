@@ -44,3 +44,7 @@ func named(environmentName string, unique string) Names => {
   privateEndpoint: 'pep-${environmentName}-${unique}'
   systemTopic: 'evgst-${environmentName}-${unique}'
 }
+
+@export()
+@description('The words of a text in which commas part them.')
+func listed(text string) string[] => filter(map(split(text, ','), word => trim(word)), word => !empty(word))

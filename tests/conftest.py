@@ -75,22 +75,9 @@ def azure(embedded_azure) -> Iterator[Azure]:
 @pytest.fixture(scope="session")
 def bicep() -> str:
     """The Bicep compiler."""
-    found = find_bicep()
-    if found is None:
-        pytest.skip("no Bicep compiler: install one, or put it on the PATH")
-    return found
+    from tests import bicep  # noqa: PLC0415 - it needs ROOT of this module
 
-
-def find_bicep() -> str | None:
-    """The Bicep compiler: on the PATH, where `az bicep install` puts it, or beside the project."""
-    places = [
-        shutil.which("bicep"),
-        Path.home() / ".azure/bin/bicep",
-        ROOT.parent / "shared/tools/bicep",
-    ]
-    found = next((place for place in places if place and Path(place).is_file()), None)
-    os.environ.setdefault("DOTNET_SYSTEM_GLOBALIZATION_INVARIANT", "1")
-    return str(found) if found else None
+    return bicep.find() or pytest.skip("no Bicep compiler: install one, or put it on the PATH")
 
 
 @pytest.fixture(scope="session")

@@ -139,7 +139,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
           enabled: true
           registration: {
             clientId: signInWith.?clientId
-            openIdIssuer: '${environment().authentication.loginEndpoint}${tenant().tenantId}/v2.0'
+            openIdIssuer: uri(environment().authentication.loginEndpoint, '${tenant().tenantId}/v2.0')
           }
           validation: {
             allowedAudiences: ['api://${signInWith.?clientId}', signInWith.?clientId ?? '']

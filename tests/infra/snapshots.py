@@ -55,3 +55,13 @@ def event_filter() -> Document:
         named("single-subscription.events"), "Microsoft.EventGrid/systemTopics/eventSubscriptions"
     )
     return dict(found[0]["properties"]["filter"])
+
+
+def settings_of(path: Path) -> dict[str, str]:
+    """The app settings."""
+    (found,) = [
+        one
+        for one in of_type(path, "Microsoft.Web/sites/config")
+        if one["name"].endswith("/appsettings")
+    ]
+    return dict(found["properties"])

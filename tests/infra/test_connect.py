@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from infra import connect
 from tests.conftest import ROOT
 from tests.infra.snapshots import named, of_type
 
@@ -187,6 +187,14 @@ def test_what_goes_wrong_is_said(arguments, missing, said, cli) -> None:
     assert said in done.stderr
 
 
+@pytest.mark.parametrize("text", ["{oops", "[]", '{"environmentName": "x"}'])
+def test_an_environment_that_is_not_azds_is_said(text, cli) -> None:
+    done = cli.run(AMLFS_SERVICE=text)
+    assert done.returncode == 1
+    assert "AMLFS_SERVICE is not what main.bicep tells" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_without_the_cli_it_says_so(tmp_path) -> None:
     done = subprocess.run(
         [sys.executable, str(SCRIPT), "--deployment", "x"],
@@ -221,11 +229,6 @@ def test_the_real_cli_knows_these_words(words) -> None:
 
 
 def test_the_sources_are_those_of_the_template() -> None:
-    spec = importlib.util.spec_from_file_location("connect", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    connect = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(connect)
     made = of_type(named("several-subscriptions.events"), "Microsoft.EventGrid/systemTopics")
     sources = [one["properties"]["source"] for one in made]
     assert connect.sources_of(SERVICE) == [*sources, f"/subscriptions/{TWO}"]

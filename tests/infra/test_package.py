@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from infra import package
 from tests.conftest import ROOT
 
 pytestmark = [
@@ -44,30 +45,25 @@ runtime.close()
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory) -> Path:
+def unpacked(tmp_path_factory) -> Path:
     """The package, unpacked as Azure unpacks it."""
-    spec = importlib.util.spec_from_file_location("package", ROOT / "infra/package.py")
-    assert spec is not None
-    assert spec.loader is not None
-    builder = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(builder)
     folder = tmp_path_factory.mktemp("package")
-    builder.build(folder / "built")
-    builder.pack(folder / "built", folder / "package.zip")
+    package.build(folder / "built")
+    package.pack(folder / "built", folder / "package.zip")
     with zipfile.ZipFile(folder / "package.zip") as file:
         file.extractall(folder / "unpacked")
     return folder / "unpacked"
 
 
-def test_it_starts_and_answers_from_the_package_alone(package, service, tmp_path) -> None:
+def test_it_starts_and_answers_from_the_package_alone(unpacked, service, tmp_path) -> None:
     """The runtime library is the worker's, not the package's; nothing else comes from outside."""
     (tmp_path / "runtime.py").write_bytes((ROOT / "tests/end_to_end/runtime.py").read_bytes())
     worker = importlib.util.find_spec("azure_functions_runtime")
     assert worker is not None
     (tmp_path / "azure_functions_runtime").symlink_to(Path(str(worker.origin)).parent)
-    places = [package, package / ".python_packages/lib/site-packages", tmp_path]
+    places = [unpacked, unpacked / ".python_packages/lib/site-packages", tmp_path]
     done = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", DRIVER, json.dumps([*map(str, places)]), str(package),
+        [sys.executable, "-I", "-S", "-c", DRIVER, json.dumps([*map(str, places)]), str(unpacked),
          str(ROOT / "examples/east-us.json")],
         capture_output=True,
         text=True,
@@ -81,8 +77,8 @@ def test_it_starts_and_answers_from_the_package_alone(package, service, tmp_path
     assert not [one for one in files if str(ROOT) in one and "azure_functions_runtime" not in one]
 
 
-def test_it_holds_what_runs_and_nothing_of_development(package) -> None:
-    top = {path.name for path in package.iterdir()}
+def test_it_holds_what_runs_and_nothing_of_development(unpacked) -> None:
+    top = {path.name for path in unpacked.iterdir()}
     assert {"function_app.py", "host.json", "shared", ".python_packages"} <= top
     assert top <= {
         "function_app.py",
@@ -94,7 +90,7 @@ def test_it_holds_what_runs_and_nothing_of_development(package) -> None:
     }
     installed = {
         re.sub(r"[-_.]+", "-", path.name.split("-")[0]).lower()
-        for path in (package / ".python_packages/lib/site-packages").glob("*.dist-info")
+        for path in (unpacked / ".python_packages/lib/site-packages").glob("*.dist-info")
     }
     wanted = {
         line.split("==")[0].lower()
@@ -107,12 +103,18 @@ def test_it_holds_what_runs_and_nothing_of_development(package) -> None:
     assert not installed & {"pytest", "hypothesis", "starlette", "uvicorn", "z3-solver"}
 
 
-def test_every_module_is_compiled_so_that_no_date_undoes_it(package) -> None:
-    modules = [p for p in package.rglob("*.py") if p.parent.name != "__pycache__"]
+def test_every_module_is_compiled_so_that_no_date_undoes_it(unpacked) -> None:
+    modules = [p for p in unpacked.rglob("*.py") if p.parent.name != "__pycache__"]
     uncompiled = [
         p for p in modules if not (p.parent / "__pycache__" / f"{p.stem}.cpython-313.pyc").exists()
     ]
     assert len(modules) > 1000
     assert uncompiled == []
-    flags = {path.read_bytes()[4:8] for path in package.rglob("*.pyc")}
+    flags = {path.read_bytes()[4:8] for path in unpacked.rglob("*.pyc")}
     assert flags == {b"\x01\x00\x00\x00"}, "hash-based, unchecked (PEP 552)"
+
+
+def test_the_same_files_make_the_same_package(unpacked, tmp_path) -> None:
+    package.build(tmp_path / "again")
+    package.pack(tmp_path / "again", tmp_path / "package.zip")
+    assert (tmp_path / "package.zip").read_bytes() == (unpacked.parent / "package.zip").read_bytes()

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from tests.infra.snapshots import INFRA, named, of_type, resources
+from tests.infra.snapshots import INFRA, named, of_type, resources, settings_of
 
 SNAPSHOTS = sorted(INFRA.rglob("*.snapshot.json"))
 SERVICES = [path for path in SNAPSHOTS if ".events" not in path.name]
@@ -150,15 +150,6 @@ def test_what_may_be_written_is_what_the_writer_role_is_assigned_to(path) -> Non
         if right["properties"]["roleDefinitionId"].endswith(writer)
     }
     assert set(settings["AMLFS_ALLOWED_SCOPES"].split(";")) == scopes
-
-
-def settings_of(path) -> dict[str, str]:
-    (found,) = [
-        one
-        for one in of_type(path, "Microsoft.Web/sites/config")
-        if one["name"].endswith("/appsettings")
-    ]
-    return dict(found["properties"])
 
 
 def test_without_more_the_app_is_public_and_asks_for_keys_alone() -> None:

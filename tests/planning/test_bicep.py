@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from shared.planning.renderings import FORMS
+from tests.bicep import run, snapshot
 from tests.intents import EAST_US, EVERYTHING, with_fields
 from tests.planning.test_generation import generated
 
@@ -23,12 +23,6 @@ INTENTS = {
 }
 
 
-def compiler(bicep: str, *arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [bicep, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=120
-    )
-
-
 def written(intent: dict[str, Any], form: str, path: Path) -> Path:
     path.write_text(FORMS[form].render(generated(intent)), encoding="utf-8")
     return path
@@ -38,19 +32,10 @@ def evaluated(bicep: str, template: Path) -> list[dict[str, Any]]:
     """The security rules that Azure would get from a template with every parameter's default."""
     folder = template.parent
     (folder / "main.bicepparam").write_text(f"using './{template.name}'\n")
-    context = {
-        "--subscription-id": "0b1f6471-1bf0-4dda-aec3-cb9272f09590",
-        "--tenant-id": "0b1f6471-1bf0-4dda-aec3-cb9272f09591",
-        "--resource-group": "rg",
-        "--location": "eastus",
-    }
-    flags = [word for pair in context.items() for word in pair]
-    done = compiler(
-        bicep, "snapshot", "main.bicepparam", "--mode", "overwrite", *flags, folder=folder
-    )
+    done = snapshot(bicep, folder / "main.bicepparam", "overwrite", resource_group="rg")
     assert done.returncode == 0, done.stderr
-    snapshot = json.loads((folder / "main.snapshot.json").read_text(encoding="utf-8"))
-    (group,) = snapshot["predictedResources"]
+    found = json.loads((folder / "main.snapshot.json").read_text(encoding="utf-8"))
+    (group,) = found["predictedResources"]
     rules: list[dict[str, Any]] = group["properties"]["securityRules"]
     return rules
 
@@ -59,20 +44,20 @@ def evaluated(bicep: str, template: Path) -> list[dict[str, Any]]:
 class TestBothForms:
     def test_the_bicep_form_builds_without_a_warning(self, name, bicep, tmp_path) -> None:
         path = written(INTENTS[name], "bicep", tmp_path / "main.bicep")
-        built = compiler(bicep, "build", path.name, "--stdout", folder=tmp_path)
+        built = run(bicep, "build", path.name, "--stdout", folder=tmp_path)
         assert (built.returncode, built.stderr) == (0, "")
 
     def test_the_bicep_form_is_formatted(self, name, bicep, tmp_path) -> None:
         path = written(INTENTS[name], "bicep", tmp_path / "main.bicep")
-        formatted = compiler(bicep, "format", path.name, "--stdout", folder=tmp_path)
+        formatted = run(bicep, "format", path.name, "--stdout", folder=tmp_path)
         assert formatted.stdout.strip() == path.read_text(encoding="utf-8").strip()
 
     def test_the_arm_form_decompiles_without_a_type_error(self, name, bicep, tmp_path) -> None:
         path = written(INTENTS[name], "arm", tmp_path / "main.json")
-        decompiled = compiler(bicep, "decompile", path.name, folder=tmp_path)
+        decompiled = run(bicep, "decompile", path.name, folder=tmp_path)
         assert decompiled.returncode == 0
         assert "BCP" not in decompiled.stderr
-        again = compiler(bicep, "build", "main.bicep", "--stdout", folder=tmp_path)
+        again = run(bicep, "build", "main.bicep", "--stdout", folder=tmp_path)
         assert (again.returncode, again.stderr) == (0, "")
 
     @pytest.mark.parametrize("form", ["arm", "bicep"])

@@ -1,0 +1,1 @@
+"""What deploys the service: templates, and the two programs beside them."""
