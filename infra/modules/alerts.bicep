@@ -9,7 +9,6 @@ param tags Tags
 
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = { name: names.insights }
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' existing = { name: names.actionGroup }
-resource outcomes 'Microsoft.EventGrid/topics@2025-02-15' existing = { name: names.outcomeTopic }
 
 // Each looks for what the service, or the Functions host, logs; a test holds these words against the log.
 var inLogs = {
@@ -104,32 +103,13 @@ resource noSweep 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   }
 }
 
-resource outcomeAlerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
-  for metric in ['PublishFailCount', 'DeadLetteredCount', 'DroppedEventCount']: {
-    name: '${names.alert}-outcomes-${toLower(metric)}'
-    location: 'global'
+module outcomeAlerts 'topic-alerts.bicep' = {
+  params: {
+    names: names
     tags: tags
-    properties: {
-      description: 'AMLFS guard: an outcome was not taken, or did not reach a subscriber'
-      severity: 2
-      enabled: true
-      scopes: [outcomes.id]
-      evaluationFrequency: 'PT5M'
-      windowSize: 'PT5M'
-      criteria: {
-        'odata.type': 'Microsoft.Azure.Monitor.SingleResourceMultipleMetricCriteria'
-        allOf: [
-          {
-            name: metric
-            criterionType: 'StaticThresholdCriterion'
-            metricName: metric
-            timeAggregation: 'Total'
-            operator: 'GreaterThan'
-            threshold: 0
-          }
-        ]
-      }
-      actions: [{ actionGroupId: actionGroup.id }]
-    }
+    serviceSubscriptionId: subscription().subscriptionId
+    topicId: resourceId('Microsoft.EventGrid/topics', names.outcomeTopic)
+    text: 'AMLFS guard: an outcome was not taken, or did not reach a subscriber'
+    limits: { PublishFailCount: 0, DeadLetteredCount: 0, DroppedEventCount: 0 }
   }
-]
+}

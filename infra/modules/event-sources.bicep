@@ -74,28 +74,24 @@ module subscriptionsInOthersTopics 'event-subscription.bicep' = [
   }
 ]
 
-module alerts 'event-alerts.bicep' = [
-  for (one, i) in newSources: {
+// Single failures are normal and tried again; what was given up is not.
+module alerts 'topic-alerts.bicep' = [
+  for one in sources: {
     scope: resourceGroup(names.eventGroup)
-    dependsOn: [topics[i]]
+    dependsOn: [topics]
     params: {
       names: names
       tags: tags
       serviceSubscriptionId: serviceSubscriptionId
-      topicId: resourceId(network.subscriptionId, names.eventGroup, 'Microsoft.EventGrid/systemTopics', one.topicName)
-    }
-  }
-]
-
-module alertsOnOthersTopics 'event-alerts.bicep' = [
-  for one in oldSources: {
-    scope: resourceGroup(names.eventGroup)
-    dependsOn: [group]
-    params: {
-      names: names
-      tags: tags
-      serviceSubscriptionId: serviceSubscriptionId
-      topicId: existingTopics[toLower(one.id)]
+      topicId: existingTopics[?toLower(one.id)] ?? resourceId(
+        network.subscriptionId,
+        names.eventGroup,
+        'Microsoft.EventGrid/systemTopics',
+        one.topicName
+      )
+      text: 'AMLFS guard: events do not reach the service; the sweep finds what they tell of'
+      limits: { DeadLetteredCount: 0, DroppedEventCount: 0, DeliveryAttemptFailCount: 20 }
+      eventSubscription: names.eventSubscription
     }
   }
 ]

@@ -1,4 +1,4 @@
-// Who is told where a system topic's events do not reach the service.
+// Who is told where what an Event Grid topic has to deliver does not arrive.
 
 import { Tags } from '../types.bicep'
 import { Names } from '../names.bicep'
@@ -8,13 +8,19 @@ param tags Tags
 param serviceSubscriptionId string
 param topicId string
 
+@description('What an alert says.')
+param text string
+
+@description('More than so many in a quarter of an hour sound the alert, by metric.')
+param limits { *: int }
+
+@description('The one event subscription of the topic that is ours; without it, all of them.')
+param eventSubscription string?
+
 resource actionGroup 'Microsoft.Insights/actionGroups@2023-01-01' existing = {
   scope: resourceGroup(serviceSubscriptionId, names.resourceGroup)
   name: names.actionGroup
 }
-
-// Single failures are normal and tried again; what was given up is not.
-var limits = { DeadLetteredCount: 0, DroppedEventCount: 0, DeliveryAttemptFailCount: 20 }
 
 resource alerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
   for limit in items(limits): {
@@ -22,7 +28,7 @@ resource alerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
     location: 'global'
     tags: tags
     properties: {
-      description: 'AMLFS guard: events do not reach the service; the sweep finds what they tell of'
+      description: text
       severity: 2
       enabled: true
       scopes: [topicId]
@@ -35,7 +41,9 @@ resource alerts 'Microsoft.Insights/metricAlerts@2018-03-01' = [
             name: limit.key
             criterionType: 'StaticThresholdCriterion'
             metricName: limit.key
-            dimensions: [{ name: 'EventSubscriptionName', operator: 'Include', values: [names.eventSubscription] }]
+            dimensions: eventSubscription == null
+              ? []
+              : [{ name: 'EventSubscriptionName', operator: 'Include', values: [eventSubscription!] }]
             timeAggregation: 'Total'
             operator: 'GreaterThan'
             threshold: limit.value
