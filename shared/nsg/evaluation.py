@@ -10,40 +10,40 @@ Learn.
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.nsg.default_rules import DEFAULT_RULES
-from shared.nsg.extents import INTERNET as OUTSIDE
-from shared.nsg.extents import OPPOSITES, VIRTUAL_NETWORK, read_prefix
-from shared.nsg.layout import FAR, NEAR, PROTOCOLS, Given, Layout
+from shared.nsg.extents import read_prefix
+from shared.nsg.layout import FAR, PROTOCOLS, Layout
 from shared.nsg.rules import Access, Direction
 from shared.nsg.witness import Witness, dotted, likely, usable_address
 from shared.packets.intervals import holds, union
-from shared.packets.region import (
-    covering,
-    first_holders,
-    first_packet,
-    held_by,
-    holders,
-    touching,
-)
-from shared.packets.space import bits, deciders, find
+from shared.packets.region import first_packet
+from shared.packets.space import Order, bits, deciders, find
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from shared.nsg.extents import Extents
+    from shared.nsg.layout import Case
     from shared.nsg.rules import Flow, SecurityRule
     from shared.packets.intervals import Boundaries
-    from shared.packets.region import Packet
+    from shared.packets.region import Packet, Region, View
 
 PRIVATE = union(read_prefix(p) or () for p in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 
-CASES: tuple[Given, ...] = (frozenset({(FAR, VIRTUAL_NETWORK)}), frozenset({(FAR, OUTSIDE)}))
-"""Whatever `VirtualNetwork` holds, an address is in it or in `Internet`.
 
-Looked at in turn, the two cases tell more than the bounds of either set.
-"""
+class Answer(NamedTuple):
+    """Who decides a packet.
+
+    Attributes:
+        cases: for each case that the packet may be of, the first rule that surely holds it and the
+            rules before that which may, as bit sets.
+        packet: one of those with this answer.
+    """
+
+    cases: tuple[tuple[int, int], ...]
+    packet: Packet
 
 
 class Chain:
@@ -52,8 +52,10 @@ class Chain:
     Attributes:
         own_rules: in the order in which Azure asks them.
         rules: the same, and behind them the default rules.
-        space: rule i is box i, flow k is box len(rules) + k.
+        every: bit set of all of them: rule i is box i, flow k is box len(rules) + k.
         allows: bit set of the allow rules.
+        maybe: for each box, the packets that it may hold, as regions of the space.
+        surely: for each box, those that it holds in any case; the same list where all is known.
     """
 
     def __init__(
@@ -78,15 +80,29 @@ class Chain:
         defaults = [rule for rule in DEFAULT_RULES if rule.direction is direction]
         self.own_rules = sorted(own, key=attrgetter("priority"))
         self.rules = [*self.own_rules, *defaults]
+        self.every = (1 << len(self.rules)) - 1
         self.allows = sum(
-            1 << i for i, rule in enumerate(self.rules) if rule.access is Access.ALLOW
+            [1 << i for i, rule in enumerate(self.rules) if rule.access is Access.ALLOW]
         )
-        boxes = [*(rule.flow for rule in self.rules), *flows]
+        boxes = [*[rule.flow for rule in self.rules], *flows]
         self._layout = Layout(direction, boxes, extents, universe)
-        self.space, self.regions = self._layout.space, self._layout.regions
-        self.tables, self.given_by = self._layout.tables, self._layout.given_by
+        self._space = self._layout.space
+        self.maybe, self.surely = self._layout.maybe, self._layout.surely
+        self._in_a_case = sum(self._layout.naming.values())
+        self._answers: dict[tuple[int, bool], list[Answer]] = {}
 
-    # -- questions --------------------------------------------------------------------------------
+    def _cases_of(self, *boxes: int) -> list[Case]:
+        """Return the cases in which all of some boxes hold packets."""
+        return [
+            case for case in self._layout.cases if not any(case.void >> box & 1 for box in boxes)
+        ]
+
+    def _sure_given(self, *boxes: int) -> View:
+        """Return the view of what boxes surely hold of packets that are in some boxes."""
+        given = self._layout.given_by(boxes[0])
+        return self._layout.sure_given(given.union(*map(self._layout.given_by, boxes[1:])))
+
+    # -- a packet of a box, outside of others -----------------------------------------------------
 
     def find(self, box: int, others: int, *, certain: bool) -> Packet | None:
         """Return a packet that a box holds and none of the others does.
@@ -97,142 +113,156 @@ class Chain:
             certain: True finds a packet of which this holds whatever is unknown; False also one of
                 which it may hold, so that None is certain.
         """
-        return self._find_given(box, others, certain, self.given_by(box))
+        if certain:
+            return self._outside(self.surely[box], others)
+        return self._perhaps_outside(self.maybe[box], others, (box,))
+
+    def find_shared(self, boxes: tuple[int, int], others: int, *, certain: bool) -> Packet | None:
+        """Return a packet that two boxes hold and none of the others does; see `find`."""
+        first, second = boxes
+        if certain:
+            return self._outside(self._surely_shared(first, second), others)
+        regions = (self._space.maybe.shared(region, second) for region in self.maybe[first])
+        return self._perhaps_outside([region for region in regions if region], others, boxes)
+
+    def _outside(self, regions: Sequence[Region], others: int) -> Packet | None:
+        """Return a packet of some regions that none of the others may hold."""
+        for region in regions:
+            packet = find(region, others, self._space.maybe)
+            if packet is not None:
+                return packet
+        return None
+
+    def _perhaps_outside(
+        self, regions: Sequence[Region], others: int, boxes: tuple[int, ...]
+    ) -> Packet | None:
+        """Return a packet of regions of some boxes of which it is not sure that another holds it."""
+        view = self._sure_given(*boxes)
+        for case in self._cases_of(*boxes):
+            for region in regions:
+                packet = find(region, case.of(others), view)
+                if packet is not None:
+                    return packet
+        return None
+
+    def _surely_shared(self, first: int, second: int) -> list[Region]:
+        """Return the packets that two boxes hold in any case, as regions."""
+        view, layout = self._sure_given(first), self._layout
+        boxes = [second]
+        boxes += [layout.certain[side] for side, b in layout.naming.items() if b >> second & 1]
+        regions: list[Region | None] = [*self.surely[first]]
+        for box in boxes:
+            regions = [region and view.shared(region, box) for region in regions]
+        return [region for region in regions if region]
+
+    def far_end_cut_off(self, flow: int, deny: int) -> Boundaries:
+        """Return the addresses at a flow's other end that a deny rule takes from it, in part or all."""
+        before, far_axis = (1 << deny) - 1, self._space.axes[FAR]
+        found: set[int] = set()
+        for far, tail in self._surely_shared(flow, deny):
+            regions = ((atom, (far.part([atom]), tail)) for atom in far_axis.every(far))
+            found.update(a for a, r in regions if find(r, before, self._space.maybe))
+        return far_axis.runs_of(found)
+
+    # -- who holds what ---------------------------------------------------------------------------
 
     def first_holders(self) -> list[int]:
         """Return for each rule the boxes that may hold its first packet, beside itself.
 
         Where it surely holds none, every box counts as holding it.
         """
-        every = [self.regions(rule, False) for rule in range(len(self.rules))]
-        tables = self.space.maybe
-        return [first_holders(regions[0], tables) if regions else -1 for regions in every]
+        first_holders = self._space.maybe.first_holders
+        rules = self.surely[: len(self.rules)]
+        return [first_holders(regions[0]) if regions else -1 for regions in rules]
 
     def first_packet(self, rule: int) -> Packet:
         """Return the first packet that a rule surely holds."""
-        return first_packet(self.regions(rule, False)[0])
+        return first_packet(self.surely[rule][0])
 
-    def find_in_cases(self, box: int, others: int) -> Packet | None:
-        """Return what `find` returns that is not certain, or None where both cases rule it out."""
-        given = self.given_by(box)
-        cases = (self._find_given(box, others, False, given | case) for case in CASES)
-        return next((packet for packet in cases if packet is not None), None)
+    def covering(self, box: int) -> int:
+        """Return the bit set of boxes that surely hold all that a box may hold, itself included."""
+        view, covers = self._sure_given(box), ~self._in_a_case
+        if self._in_a_case >> box & 1:
+            (case,) = self._cases_of(box)
+            covers = ~case.void
+        for region in self.maybe[box]:
+            covers &= view.covering(region)
+        return covers
 
-    def _find_given(self, box: int, others: int, certain: bool, given: Given) -> Packet | None:
-        for region in self.regions(box, not certain):
-            packet = find(region, others, self.tables(certain, given))
-            if packet is not None:
-                return packet
-        return None
+    def meeting(self, box: int) -> int:
+        """Return the bit set of the rules that may share a packet with a box."""
+        met = 0
+        for region in self.maybe[box]:
+            met |= self._space.maybe.touching(region)
+        return met & self.every
 
-    def find_shared(self, boxes: tuple[int, int], others: int, *, certain: bool) -> Packet | None:
-        """Return a packet that two boxes hold and none of the others does; see `find`."""
-        first, second = boxes
-        mine = self.tables(not certain, self.given_by(first))
-        theirs = self.tables(certain, self.given_by(first) | self.given_by(second))
-        for region in self.regions(first, not certain):
-            shared = held_by(region, second, mine)
-            if shared is not None:
-                packet = find(shared, others, theirs)
-                if packet is not None:
-                    return packet
-        return None
+    def holders(self, packet: Packet) -> int:
+        """Return the bit set of the boxes that surely hold a packet."""
+        held = self._space.sure.holders(packet)
+        for side, boxes in self._layout.naming.items():
+            if not held >> self._layout.certain[side] & 1:
+                held &= ~boxes
+        return held
 
-    def far_end_cut_off(self, flow: int, deny: int) -> Boundaries:
-        """Return the addresses at a flow's other end that a deny rule takes from it, in part or all."""
-        given, before = self.given_by(flow) | self.given_by(deny), (1 << deny) - 1
-        theirs = self.tables(True, given)
-        found: set[int] = set()
-        for region in self.regions(flow, False):
-            shared = held_by(region, deny, self.space.sure)
-            if shared is not None:
-                far, tail = shared
-                regions = ((atom, (far.part([atom]), tail)) for atom in far.every)
-                found.update(a for a, r in regions if find(r, before, theirs))
-        return self.space.axes[FAR].runs_of(found)
+    def may_hold(self, packet: Packet) -> int:
+        """Return the bit set of the boxes that may hold a packet."""
+        return self._space.maybe.holders(packet)
 
-    def deciders(self, flow: int, *, certain: bool) -> Iterator[tuple[int, int, Packet]]:
-        """Yield each different answer to which rule decides a packet of a flow.
+    # -- who decides ------------------------------------------------------------------------------
+
+    def deciders(self, flow: int, *, certain: bool) -> list[Answer]:
+        """Return each different answer to which rule decides a packet of a flow.
 
         Args:
             flow: a box.
             certain: True asks about the packets that are surely of the flow, False about all that
                 may be.
-
-        Yields:
-            The first rule that surely holds the packet and the rules before it that may, as bit
-            sets, and such a packet.
         """
-        given, every = self.given_by(flow), (1 << len(self.rules)) - 1
-        sure, maybe = (self.tables(maybe, given) for maybe in (False, True))
-        for region in self.regions(flow, not certain):
-            answers = deciders(region, every, sure, maybe)
-            yield from ((first, doubts, packet) for (first, doubts), packet in answers.items())
+        regions = self.surely[flow] if certain else self.maybe[flow]
+        known = flow, regions is self.maybe[flow]
+        if known not in self._answers:
+            self._answers[known] = list(self._decided(flow, regions))
+        return self._answers[known]
 
-    def cases_of(self, first: int, doubts: int) -> Iterator[tuple[int, int]]:
-        """Yield what an answer of `deciders` comes to where the packet is in VirtualNetwork or not."""
-        for case in CASES:
-            (word,) = case
-            opposite = (FAR, OPPOSITES[word[1]])
-            does = sum(1 << b for b in bits(doubts) if self._doubted_for(b) == {word})
-            doesnt = sum(1 << b for b in bits(doubts) if opposite in self._doubted_for(b))
-            decider = (does | first) & -(does | first)
-            yield decider, doubts & ~doesnt & (decider - 1)
+    def _decided(self, flow: int, regions: Sequence[Region]) -> Iterator[Answer]:
+        cases, view = self._cases_of(flow), self._sure_given(flow)
+        if len(cases) > 1:
+            asked, final = self.every, self.every & ~self._in_a_case
+        else:
+            asked = final = self.every & ~cases[0].void
+        order = Order(asked, final, aside=sum(case.barred for case in cases))
+        for region in regions:
+            answers = deciders(region, order, view, self._space.maybe)
+            for (held, may), packet in answers.items():
+                each = [
+                    decided(held & asked & ~case.void, may & asked & ~case.void)
+                    for case in cases
+                    if not held & case.barred
+                ]
+                yield Answer(tuple(each), packet)
 
-    def _doubted_for(self, box: int) -> Given:
-        """Return the words that make a box uncertain; more than one where its ports do too."""
-        words = self.given_by(box)
-        return words | {(NEAR, "")} if self._layout.is_open_by_ports(box) else words
-
-    def covering(self, box: int, others: int) -> int:
-        """Return the bit set of those of the other boxes that surely hold all that a box may hold."""
-        for region in self.regions(box, True):
-            tables = self.tables(False, self.given_by(box))
-            others = covering(region, others, tables)
-        return others
-
-    def meeting(self, box: int, others: int) -> int:
-        """Return the bit set of those of the other boxes that surely share a packet with a box."""
-        tables = self.tables(False, self.given_by(box))
-        met = 0
-        for region in self.regions(box, True):
-            met |= touching(region, tables)
-        return met & others
-
-    def touching(self, box: int) -> int:
-        """Return the bit set of the boxes that may surely share a packet with a box."""
-        touched = self._layout.open
-        for region in self.regions(box, False):
-            touched |= touching(region, self.space.sure)
-        return touched
-
-    def holders(self, packet: Packet) -> int:
-        """Return the bit set of the boxes that surely hold a packet."""
-        return holders(packet, self.space.sure)
-
-    def may_hold(self, box: int, packet: Packet, given: Given) -> bool:
-        """Whether a box may hold a packet of which something is given."""
-        return bool(holders(packet, self.tables(True, given)) >> box & 1)
+    # -- words ------------------------------------------------------------------------------------
 
     def doubts_of(self, box: int) -> set[str]:
         """Return the words that make a box uncertain; the empty one stands for portless packets."""
-        return {word for _, word in self.given_by(box) or {(NEAR, "")}}
+        words = {word for _, word in self._layout.given_by(box)}
+        words |= {side for side, boxes in self._layout.naming.items() if boxes >> box & 1}
+        return words or {""}
 
     def doubts(self, packet: Packet, boxes: int) -> list[str]:
         """Return the words that make it uncertain whether some boxes hold a packet."""
-        may = holders(packet, self.space.maybe) & boxes
-        doubted = may & ~self.holders(packet)
+        doubted = self.may_hold(packet) & ~self.holders(packet) & boxes
         return sorted(set().union(*map(self.doubts_of, bits(doubted))))
 
     def is_private(self, packet: Packet) -> bool:
         """Whether the far end of a packet's witness has an address of RFC 1918."""
-        address = usable_address(*self.space.axes[FAR].run(packet[FAR]))
+        address = usable_address(*self._space.axes[FAR].run(packet[FAR]))
         return holds(PRIVATE, address)
 
     def witness(self, packet: Packet) -> Witness:
         """Return a real packet of these atoms: usable addresses, common ports."""
         far, near, protocol, port, source_port = [
-            axis.run(atom) for axis, atom in zip(self.space.axes, packet, strict=True)
+            axis.run(atom) for axis, atom in zip(self._space.axes, packet, strict=True)
         ]
         there, here = dotted(usable_address(*far)), dotted(usable_address(*near))
         if self.direction is Direction.OUTBOUND:
@@ -244,3 +274,9 @@ class Chain:
             here,
             likely(port, (443, 22)),
         )
+
+
+def decided(held: int, may: int) -> tuple[int, int]:
+    """Return the first of the rules that surely hold a packet, and those before it that may."""
+    first = held & -held
+    return first, may & ~held & (first - 1)

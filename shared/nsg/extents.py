@@ -41,8 +41,7 @@ EVERY_ADDRESS: Boundaries = (0, ADDRESSES)
 ANYWHERE = Bounds(EVERY_ADDRESS)
 UNKNOWN = Bounds(NOTHING, EVERY_ADDRESS)
 
-VIRTUAL_NETWORK, INTERNET = "virtualnetwork", "internet"
-OPPOSITES = {VIRTUAL_NETWORK: INTERNET, INTERNET: VIRTUAL_NETWORK}
+VIRTUAL_NETWORK, INTERNET = SIDES = "virtualnetwork", "internet"
 """Sets that share no address, and hold every address between them."""
 
 HOST = 0xA83F8110  # 168.63.129.16
@@ -69,7 +68,11 @@ PORT_LIST = re.compile(r"[0-9]{1,5}(?:,[0-9]{1,5})*")
 
 
 class Extents:
-    """What address words stand for in one network."""
+    """What address words stand for in one network.
+
+    Attributes:
+        is_known: whether the extent of `VirtualNetwork` is.
+    """
 
     def __init__(self, tags: ServiceTags, virtual_network: Bounds) -> None:
         """Hold the published tags and the bounds of `VirtualNetwork`."""
@@ -77,8 +80,9 @@ class Extents:
         self._words = dict(PLATFORM)
         self._words["*"] = ANYWHERE
         self._words[VIRTUAL_NETWORK] = virtual_network
-        within = union((virtual_network.sure, virtual_network.doubt))
+        within = union(virtual_network[:2])
         self._words[INTERNET] = Bounds(complement(within, ADDRESSES), virtual_network.doubt)
+        self.is_known = not virtual_network.doubt
 
     def bounds(self, words: tuple[str, ...]) -> Bounds:
         """Return what a rule's side stands for."""

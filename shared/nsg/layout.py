@@ -13,31 +13,31 @@ Source: "How network security groups filter network traffic", Microsoft Learn.
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from shared.nsg.extents import (
     ADDRESSES,
-    OPPOSITES,
     PORT_LINE,
+    SIDES,
     doubtful_word,
     portless_bounds,
     ports_bounds,
     tag_background,
 )
-from shared.nsg.rules import Direction, Protocol
+from shared.nsg.rules import ANY, Direction, Flow, Protocol
 from shared.packets.axis import Axis, Bounds, Span
 from shared.packets.background import BackgroundAxis
-from shared.packets.region import Tail
+from shared.packets.intervals import union
+from shared.packets.region import Tail, View
 from shared.packets.space import Space, bits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from shared.nsg.extents import Extents
-    from shared.nsg.rules import Flow
     from shared.nsg.service_tags import ServiceTags
     from shared.packets.intervals import Boundaries
-    from shared.packets.region import Region, Tables
+    from shared.packets.region import Region
 
 Words = tuple[str, ...]
 
@@ -56,6 +56,22 @@ WITH_PORTS = 2
 """So many of them, the first, have ports."""
 
 
+class Case(NamedTuple):
+    """One way in which what is not known of `VirtualNetwork` may be for a packet.
+
+    Attributes:
+        void: bit set of the boxes that hold no packet then.
+        barred: bit set of a box of packets of which this cannot be so.
+    """
+
+    void: int = 0
+    barred: int = 0
+
+    def of(self, others: int) -> int:
+        """Return the boxes to stay outside of, in this case, to be outside of some others."""
+        return others & ~self.void | self.barred
+
+
 class Spans(dict[Words, Span]):
     """The spans of one axis by the words for them, each made when its words are first met."""
 
@@ -66,6 +82,36 @@ class Spans(dict[Words, Span]):
     def __missing__(self, words: Words) -> Span:
         span = self[words] = Span(self._meaning(words))
         return span
+
+
+CERTAINLY = "certainly in"
+"""No rule's word, with a side's behind it: together they stand for what that surely holds."""
+
+
+class FarSpans(Spans):
+    """The spans of the far end; those of `SIDES` hold all that they may."""
+
+    def __init__(self, extents: Extents) -> None:
+        super().__init__(extents.bounds)
+        self._extents = extents
+
+    def __missing__(self, words: Words) -> Span:
+        if words[0] == CERTAINLY:
+            bounds = Bounds(self._extents.bounds(words[1:]).sure)
+        else:
+            bounds = self._meaning(words)
+            if bounds.doubt and doubtful_word(words) in SIDES:
+                bounds = Bounds(union(bounds[:2]))
+        span = self[words] = Span(bounds)
+        return span
+
+    def naming(self, side: str) -> int:
+        """Return the bit set of the boxes that name a side."""
+        boxes = 0
+        for words, span in self.items():
+            if len(words) == 1 and words[0].lower() == side:
+                boxes |= span.boxes
+        return boxes
 
 
 def protocol_spans() -> dict[Protocol, tuple[Span | None, Span | None]]:
@@ -85,43 +131,59 @@ def protocol_spans() -> dict[Protocol, tuple[Span | None, Span | None]]:
 class Layout:
     """The boxes of some flows of one direction.
 
+    Whatever `VirtualNetwork` is, an address is in it or in `Internet`. Where its extent is not known,
+    a box that names one of these two holds all that it may be, in one of two `cases` of a packet.
+
     Attributes:
-        space: flow i is box i.
-        words: of each box whose addresses are uncertain, the words that make them so.
-        open: bit set of the boxes about which something is unknown.
+        space: flow i is box i; behind them come the boxes of `certain`.
+        maybe: for each box, the packets that it may hold, as regions.
+        surely: for each box, those that it holds in any case.
+        cases: the far end is in VirtualNetwork, or in Internet; one case where this is known.
+        naming: for either word, bit set of the boxes for whose far end it leaves a doubt.
+        certain: for either word, the box of the packets whose far end is in its set in any case.
+        words: of each box whose addresses are uncertain otherwise, the words that make them so.
     """
 
     def __init__(
-        self, direction: Direction, flows: Iterable[Flow], extents: Extents, universe: Boundaries
+        self, direction: Direction, flows: Sequence[Flow], extents: Extents, universe: Boundaries
     ) -> None:
         """Lay out flows; see `Chain`."""
         self._inbound = direction is Direction.INBOUND
-        self._far = Spans(extents.bounds)
+        self._far = FarSpans(extents)
         self._near = Spans(lambda words: extents.bounds_within(words, universe))
         self._protocols = protocol_spans()
         self._ports, self._source_ports = Spans(ports_bounds), Spans(ports_bounds)
         self._portless, self._source_portless = Spans(portless_bounds), Spans(portless_bounds)
         self._tails: dict[tuple[Words, Protocol, Words, Words], list[Tail]] = {}
-        self._parts = [self._add(1 << box, flow) for box, flow in enumerate(flows)]
+        sides = () if extents.is_known else SIDES
+        self.certain = {side: box for box, side in enumerate(sides, len(flows))}
+        every = [*flows, *(self._certainly(side) for side in sides)]
+        self._parts = [self._add(1 << box, flow) for box, flow in enumerate(every)]
         self._count_tails()
         columns = self._columns()
-        self.open = open_boxes(columns)
-        self.words, self._naming = self._name_doubts()
         self.space = space_of(columns, extents.tags)
-        self._regions: dict[tuple[int, bool], list[Region]] = {}
-        self._tables: dict[tuple[bool, Given], Tables] = {}
+        self.naming = {side: self._far.naming(side) for side in sides}
+        self.cases = self._cases()
+        self.words, self._uncertain = self._name_doubts()
+        self.maybe, self.surely = self._regions(open_boxes(columns))
+        self._given: dict[Given, View] = {NOTHING_GIVEN: self.space.sure}
+
+    def _certainly(self, side: str) -> Flow:
+        """Return the flow of the packets whose far end is in a side's set in any case."""
+        ends = ((CERTAINLY, side), ANY)
+        return Flow(Protocol.ANY, *(ends if self._inbound else reversed(ends)))
 
     def _add(self, bit: int, flow: Flow) -> list[Region]:
         """Add a box; return its parts. What lies outside the universe has none."""
-        far, near = flow.sources, flow.destinations
+        protocol, far, near, source_ports, ports = flow
         if not self._inbound:
             far, near = near, far
-        key = (near, flow.protocol, flow.destination_ports, flow.source_ports)
+        key = (near, protocol, ports, source_ports)
         tails = self._tails.get(key)
         if tails is None:
             tails = self._tails[key] = self._make_tails(*key)
         there = self._far[far]
-        if not tails or there.maybe.is_empty:
+        if not tails or not any(there.bounds):
             return []
         there.boxes |= bit
         for tail in tails:
@@ -133,7 +195,7 @@ class Layout:
     ) -> list[Tail]:
         """Return what a box holds beside its far end, in packets with ports and in those without."""
         here = self._near[near]
-        if here.maybe.is_empty:
+        if not any(here.bounds):
             return []
         tails = []
         with_ports, without = self._protocols[protocol]
@@ -162,75 +224,69 @@ class Layout:
             [*self._source_ports.values(), *self._source_portless.values()],
         )
 
+    # -- what is not known ------------------------------------------------------------------------
+
+    def _cases(self) -> tuple[Case, ...]:
+        """Return the two cases of a far end; the first is VirtualNetwork's."""
+        if not self.certain:
+            return (Case(),)
+        inside, outside = SIDES
+        return (
+            Case(void=self.naming[outside], barred=1 << self.certain[outside]),
+            Case(void=self.naming[inside], barred=1 << self.certain[inside]),
+        )
+
     def _name_doubts(self) -> tuple[dict[int, Given], dict[tuple[int, str], int]]:
         """Return the words that make each box's addresses uncertain, and each word's boxes."""
-        words: dict[int, Given] = defaultdict(frozenset)
+        words: dict[int, Given] = {}
         naming: dict[tuple[int, str], int] = defaultdict(int)
         for axis, spans in ((FAR, self._far), (NEAR, self._near)):
             for side, span in spans.items():
-                if span.maybe is not span:
+                if span.more:
                     word = (axis, doubtful_word(side))
                     naming[word] |= span.boxes
                     for box in bits(span.boxes):
-                        words[box] |= {word}
-        return dict(words), dict(naming)
+                        words[box] = words.get(box, NOTHING_GIVEN) | {word}
+        return words, naming
 
-    def regions(self, box: int, maybe: bool) -> list[Region]:
-        """Return the packets that a box holds, or may hold, as regions of the space."""
-        if not self.open >> box & 1:
-            return self._parts[box]
-        found = self._regions.get((box, maybe))
-        if found is None:
-            parts = self._parts[box]
-            if maybe:
-                parts = [(span.maybe, tail.maybe) for span, tail in parts]
-            found = [(s, tail) for s, tail in parts if not (s.is_empty or tail.is_empty)]
-            self._regions[box, maybe] = found
-        return found
+    def _regions(self, doubted: int) -> tuple[list[list[Region]], list[list[Region]]]:
+        """Return for each box what it may hold, and what it holds in any case."""
+        maybe, surely = self._parts[:], self._parts[:]
+        for box in bits(doubted):
+            maybe[box] = [(span.maybe, tail.maybe) for span, tail in self._parts[box]]
+        for side, boxes in self.naming.items():
+            certain = self._far[CERTAINLY, side]
+            for box in bits(boxes):
+                surely[box] = [(certain, tail) for _, tail in self._parts[box]]
+            doubted |= boxes
+        for box in bits(doubted):
+            surely[box] = [
+                (s, tail) for s, tail in surely[box] if not (s.is_empty or tail.is_empty)
+            ]
+        return maybe, surely
+
+    def is_open_by_ports(self, box: int) -> bool:
+        """Whether it is unknown if a box holds packets without ports."""
+        return any(span.more for _, tail in self._parts[box] for span in tail.spans[1:])
 
     def given_by(self, box: int) -> Given:
         """Return what is given of a packet that is in a box."""
         return self.words.get(box, NOTHING_GIVEN)
 
-    def is_open_by_ports(self, box: int) -> bool:
-        """Whether it is unknown if a box holds packets without ports."""
-        return any(
-            span.maybe is not span for _, tail in self._parts[box] for span in tail.spans[1:]
-        )
+    def sure_given(self, given: Given) -> View:
+        """Return the view of what boxes surely hold of packets of which something is given.
 
-    def tables(self, maybe: bool, given: Given) -> Tables:
-        """Return what each box counts as holding of packets of which something is given.
-
-        A box that names a given word, and may hold the packet on that axis, does; one that names its
-        opposite, and is not sure to, does not.
+        A box that names a given word, and may hold the packet on that axis, does.
         """
-        if not given:
-            return self.space.maybe if maybe else self.space.sure
-        found = self._tables.get((maybe, given))
-        if found is None:
-            far, near = (self._adjusted(axis, given, maybe=maybe) for axis in (FAR, NEAR))
-            _, rest = self.space.maybe if maybe else self.space.sure
-            rest = rest if near is rest[0] else (near, *rest[1:])
-            found = self._tables[maybe, given] = (far, rest)
-        return found
-
-    def _adjusted(self, axis: int, given: Given, *, maybe: bool) -> list[int]:
-        sure_table, maybe_table = self.space.axes[axis].sure, self.space.axes[axis].maybe
-        pairs = zip(sure_table, maybe_table, strict=True)
-        here = [word for place, word in given if place == axis]
-        if maybe:
-            opposites = [OPPOSITES[word] for word in here if word in OPPOSITES]
-            others = self._boxes_naming(axis, opposites)
-            not_others = ~others
-            return [may & (does | not_others) for does, may in pairs] if others else maybe_table
-        same = self._boxes_naming(axis, here)
-        return [does | may & same for does, may in pairs] if same else sure_table
-
-    def _boxes_naming(self, axis: int, words: Iterable[str]) -> int:
-        boxes = 0
-        for word in words:
-            boxes |= self._naming.get((axis, word), 0)
-        return boxes
+        view = self._given.get(given)
+        if view is None:
+            tables = [*self.space.sure.tables]
+            for axis, word in given:
+                same, may = self._uncertain[axis, word], self.space.maybe.tables[axis]
+                pairs = zip(tables[axis], may, strict=True)
+                tables[axis] = [does | held & same for does, held in pairs]
+            view = self._given[given] = View(self.space.axes, tables)
+        return view
 
 
 def open_boxes(columns: Iterable[Iterable[Span]]) -> int:
@@ -238,7 +294,7 @@ def open_boxes(columns: Iterable[Iterable[Span]]) -> int:
     boxes = 0
     for spans in columns:
         for span in spans:
-            if span.maybe is not span:
+            if span.more:
                 boxes |= span.boxes
     return boxes
 
@@ -246,7 +302,7 @@ def open_boxes(columns: Iterable[Iterable[Span]]) -> int:
 def space_of(columns: tuple[list[Span], ...], tags: ServiceTags) -> Space:
     """Cut the axes."""
     far, near, protocols, ports, source_ports = columns
-    names = frozenset(span.bounds.name for span in far if span.bounds.name is not None)
+    names = frozenset([span.bounds.name for span in far if span.bounds.name is not None])
     return Space(
         [
             BackgroundAxis(far, ADDRESSES, tag_background(tags, names)),

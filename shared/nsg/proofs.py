@@ -111,38 +111,42 @@ class Prover:
         self.chain = chain
         self.permitted = permitted
         self._first_holders = chain.first_holders()
-        self._doubtful: dict[int, Packet] = {}
-        self._leaks = {
-            rule: packet
-            for rule in bits(chain.allows)
-            if (packet := self._leak_of(rule)) is not None
-        }
-        self._leak_holders = {rule: chain.holders(leak) for rule, leak in self._leaks.items()}
+        self._covering: dict[int, int] = {}
+        self._leaks: dict[int, Packet] = {}
+        self._doubtful: list[int] = []
+        for rule in bits(chain.allows):
+            self._look_for_leak(rule)
+        self._holders = {rule: chain.holders(packet) for rule, packet in self._leaks.items()}
         self._excess = {
             rule: Violation(chain.rules[rule], chain.witness(packet))
             for rule, packet in self._leaks.items()
         }
 
-    def _leak_of(self, rule: int) -> Packet | None:
-        """Return a packet that an allow rule surely lets through and nobody permits, or None.
+    def _look_for_leak(self, rule: int) -> None:
+        """Note a packet that an allow rule surely lets through and nobody permits.
 
-        Where there may be one only, it is noted as doubtful.
+        Where there may be one only, the rule is noted as doubtful.
         """
         chain, others = self.chain, self._before(rule)
         if not self._first_holders[rule] & others:
-            return chain.first_packet(rule)
-        if chain.covering(rule, others) or chain.find(rule, others, certain=False) is None:
-            return None
-        packet = chain.find(rule, others, certain=True)
-        if packet is None:
-            doubtful = chain.find_in_cases(rule, others)
-            if doubtful is not None:
-                self._doubtful[rule] = doubtful
-        return packet
+            self._leaks[rule] = chain.first_packet(rule)
+        elif not self._covers(rule) & others:
+            packet = chain.find(rule, others, certain=True)
+            if packet is not None:
+                self._leaks[rule] = packet
+            elif chain.find(rule, others, certain=False) is not None:
+                self._doubtful.append(rule)
 
     def _before(self, rule: int) -> int:
         """Return the boxes that take packets away from a rule, or permit it to let them through."""
         return ((1 << rule) - 1) | self.permitted
+
+    def _covers(self, rule: int) -> int:
+        """Return the bit set of the boxes that surely hold all that a rule may hold."""
+        found = self._covering.get(rule)
+        if found is None:
+            found = self._covering[rule] = self.chain.covering(rule)
+        return found
 
     # -- allow rows -------------------------------------------------------------------------------
 
@@ -151,25 +155,17 @@ class Prover:
         violations = self._denied(flow)
         if violations:
             return Proof(ProofVerdict.VIOLATED, violations=violations)
+        chain, allows = self.chain, self.chain.allows
         deciders, reasons = 0, set[str]()
-        for first, doubts, packet in self.chain.deciders(flow, certain=False):
-            deciders |= first | doubts & self.chain.allows
-            if not self._is_allowed(first, doubts):
-                boxes = ((first << 1) - 1) | 1 << flow
-                reasons.update(self.chain.doubts(packet, boxes))
+        for answer in chain.deciders(flow, certain=False):
+            for first, doubts in answer.cases:
+                deciders |= first | doubts & allows
+                if not first & allows or doubts & ~allows:
+                    boxes = ((first << 1) - 1) | 1 << flow
+                    reasons.update(chain.doubts(answer.packet, boxes))
         if reasons:
             return undecided(reasons)
-        return Proof(ProofVerdict.SATISFIED, self._names(deciders & self.chain.allows))
-
-    def _is_allowed(self, first: int, doubts: int) -> bool:
-        """Whether a packet passes for sure, by what is known of its deciders."""
-        allows = self.chain.allows
-        if first & allows and not doubts & ~allows:
-            return True
-        return bool(doubts) and all(
-            decider & allows and not open_ & ~allows
-            for decider, open_ in self.chain.cases_of(first, doubts)
-        )
+        return Proof(ProofVerdict.SATISFIED, self._names(deciders & allows))
 
     def _denied(self, flow: int) -> tuple[Violation, ...]:
         """Return each deny rule that decides packets of a flow, with one that is surely denied."""
@@ -188,24 +184,23 @@ class Prover:
     def _deniers(self, flow: int) -> dict[int, Packet]:
         found: dict[int, Packet] = {}
         blamed: dict[int, Packet] = {}
-        for first, doubts, packet in self.chain.deciders(flow, certain=True):
-            if first & self.chain.allows or doubts & self.chain.allows:
+        for cases, packet in self.chain.deciders(flow, certain=True):
+            if any((first | doubts) & self.chain.allows for first, doubts in cases):
                 continue
-            if doubts:
-                # Denied in any case; the rule named decides where VirtualNetwork is all private.
-                inside, outside = self.chain.cases_of(first, doubts)
-                likely, _ = inside if self.chain.is_private(packet) else outside
-                blamed.setdefault(lone_bit(likely), packet)
+            if len(set(cases)) == 1 and not cases[0][1]:
+                found.setdefault(lone_bit(cases[0][0]), packet)
             else:
-                found.setdefault(lone_bit(first), packet)
+                # Denied in any case; the rule named decides where VirtualNetwork is all private.
+                likely, _ = cases[0 if self.chain.is_private(packet) else -1]
+                blamed.setdefault(lone_bit(likely), packet)
         return blamed | found
 
     def _deniers_one_by_one(self, flow: int) -> dict[int, Packet]:
         """Look at one deny rule after the other: slower, but each ends at its first packet."""
-        chain, denies = self.chain, ((1 << len(self.chain.rules)) - 1) & ~self.chain.allows
+        chain = self.chain
         pairs = (
             (rule, chain.find_shared((rule, flow), (1 << rule) - 1, certain=True))
-            for rule in bits(chain.meeting(flow, denies))
+            for rule in bits(chain.meeting(flow) & ~chain.allows)
         )
         return {rule: packet for rule, packet in pairs if packet is not None}
 
@@ -216,32 +211,24 @@ class Prover:
         violations = self._leaks_in(flow)
         if violations:
             return Proof(ProofVerdict.VIOLATED, violations=violations)
-        chain = self.chain
-        reasons: set[str] = set()
-        for rule in (*self._leaks, *self._doubtful):
-            if self._may_leak_in(flow, rule):
-                reasons |= chain.doubts_of(flow)
-                continue
-            packet = chain.find_shared((rule, flow), self._before(rule), certain=False)
-            if packet is not None:
-                boxes = ((2 << rule) - 1) | self.permitted | 1 << flow
-                reasons.update(chain.doubts(packet, boxes))
+        reasons = self._doubts_in(flow)
         if reasons:
             return undecided(reasons)
-        deciders = 0
+        chain, deciders = self.chain, 0
         try:
-            for first, doubts, _ in chain.deciders(flow, certain=False):
-                deciders |= first | doubts
+            for answer in chain.deciders(flow, certain=False):
+                for first, doubts in answer.cases:
+                    deciders |= first | doubts
         except TooIntricateError:
-            deciders = chain.meeting(flow, (1 << len(chain.rules)) - 1)
+            deciders = chain.meeting(flow)
         return Proof(ProofVerdict.SATISFIED, self._names(deciders & ~chain.allows))
 
     def _leaks_in(self, flow: int) -> tuple[Violation, ...]:
         """Return each rule that surely lets a packet of a flow through, with the packet."""
         chain, found = self.chain, []
-        near = chain.touching(flow)
+        near = chain.meeting(flow) if chain.surely[flow] else 0
         for rule, violation in self._excess.items():
-            if self._leak_holders[rule] >> flow & 1:
+            if self._holders[rule] >> flow & 1:
                 found.append(violation)
             elif near >> rule & 1:
                 packet = chain.find_shared((rule, flow), self._before(rule), certain=True)
@@ -249,10 +236,19 @@ class Prover:
                     found.append(Violation(chain.rules[rule], chain.witness(packet)))
         return tuple(found)
 
-    def _may_leak_in(self, flow: int, rule: int) -> bool:
-        """Whether a flow may hold the packet that a rule surely lets through."""
-        packet, given = self._leaks.get(rule), self.chain.given_by(rule)
-        return packet is not None and self.chain.may_hold(flow, packet, given)
+    def _doubts_in(self, flow: int) -> set[str]:
+        """Return what is not known where a rule may let a packet of a flow through."""
+        chain, reasons = self.chain, set[str]()
+        for rule in (*self._leaks, *self._doubtful):
+            leak = self._leaks.get(rule)
+            if leak is not None and chain.may_hold(leak) >> flow & 1:
+                reasons |= chain.doubts_of(flow)
+                continue
+            packet = chain.find_shared((rule, flow), self._before(rule), certain=False)
+            if packet is not None:
+                boxes = ((2 << rule) - 1) | self.permitted | 1 << flow
+                reasons.update(chain.doubts(packet, boxes))
+        return reasons
 
     def leaking(self, flow: int, *, certain: bool) -> list[SecurityRule]:
         """Return the rules that let packets of a flow through which nobody asked for, or may do so."""
@@ -280,10 +276,10 @@ class Prover:
             if (
                 not self._first_holders[rule] & before
                 or rule in self._leaks
-                or not chain.regions(rule, True)
+                or not chain.maybe[rule]
             ):
                 continue
-            cover = lowest(chain.covering(rule, before))
+            cover = lowest(self._covers(rule) & before)
             if not cover:
                 if chain.find(rule, before, certain=False) is not None:
                     continue
@@ -293,7 +289,7 @@ class Prover:
 
     def _cover(self, rule: int) -> int:
         """Return rules before a dead one that cover it together, none of them without need."""
-        needed = self.chain.meeting(rule, (1 << rule) - 1)
+        needed = self.chain.meeting(rule) & ((1 << rule) - 1)
         for other in reversed(list(bits(needed))):
             if self.chain.find(rule, needed & ~(1 << other), certain=False) is None:
                 needed &= ~(1 << other)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from functools import reduce
-from itertools import accumulate
+from itertools import accumulate, chain
 from operator import or_, xor
 from typing import TYPE_CHECKING
 
-from shared.packets.axis import Axis, Bounds, toggle
+from shared.packets.axis import Axis, Bounds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from shared.packets.axis import Span
+    from shared.packets.axis import Span, Table
 
 
 class Background:
@@ -32,11 +32,11 @@ class Background:
 
     def __init__(self, named: Mapping[str, Sequence[int]]) -> None:
         """Cut the line by sets given as name → boundaries."""
-        changes = {0: 0}
+        changes: dict[int, int] = defaultdict(int, {0: 0})
         for i, boundaries in enumerate(named.values()):
-            toggle(changes, tuple(boundaries), 1 << i)
+            for edge in boundaries:
+                changes[edge] ^= 1 << i
         self.starts = sorted(changes)
-        self._are_starts = frozenset(self.starts)
         holders = list(accumulate(map(changes.__getitem__, self.starts), xor))
         ids = {holder: kind for kind, holder in enumerate(dict.fromkeys((0, *holders)))}
         self.run_kinds = [ids[holder] for holder in holders]
@@ -46,15 +46,16 @@ class Background:
 
     def along(self, edges: Sequence[int]) -> list[Sequence[int]]:
         """Return the kinds that occur in each segment between neighbouring edges."""
-        kinds, places = self.run_kinds, [bisect_left(self.starts, edge) for edge in edges]
-        firsts = [
-            place if edge in self._are_starts else place - 1
-            for edge, place in zip(edges, places, strict=True)
-        ]
-        return [
-            kinds[first:after] if after - first == 1 else [*set(kinds[first:after])]
-            for first, after in zip(firsts, places[1:], strict=False)
-        ]
+        starts, kinds = self.starts, self.run_kinds
+        alone = [(kind,) for kind in range(len(self.kinds))]
+        found: list[Sequence[int]] = []
+        run = bisect_right(starts, edges[0]) - 1
+        for edge in edges[1:]:
+            after = bisect_left(starts, edge, run)
+            found.append(alone[kinds[run]] if after - run == 1 else [*set(kinds[run:after])])
+            ends_here = after < len(starts) and starts[after] == edge
+            run = after if ends_here else after - 1
+        return found
 
     def runs_between(self, start: int, end: int, kind: int) -> Iterator[tuple[int, int]]:
         """Yield the runs of a kind among start … end - 1, each as (first number, end)."""
@@ -72,22 +73,20 @@ class BackgroundAxis(Axis):
         self._background = background
         super().__init__(spans, size)
 
-    def _settle(self, spans: Iterable[Span]) -> None:
+    def _settle(self) -> None:
         """Split the segments into atoms."""
         boxes: dict[str | None, int] = defaultdict(int)
-        for span in spans:
-            if span.bounds.name is not None:
-                boxes[span.bounds.name] |= span.boxes
-        named = [reduce(or_, map(boxes.__getitem__, kind), 0) for kind in self._background.kinds]
+        for span in self._spans:
+            boxes[span.bounds.name] |= span.boxes
+        named = [reduce(or_, [boxes[name] for name in kind], 0) for kind in self._background.kinds]
         self._along = self._background.along(self._edges)
-        self._offsets = list(accumulate(map(len, self._along), initial=0))
+        self._offsets = [*accumulate(map(len, self._along), initial=0)]
         is_exact = self.sure is self.maybe
         self.sure = self._split(self.sure, named)
         self.maybe = self.sure if is_exact else self._split(self.maybe, named)
         self._by_kind = self._atoms_by_kind()
-        super()._settle(spans)
 
-    def _split(self, held: Sequence[int], named: Sequence[int]) -> list[int]:
+    def _split(self, held: Table, named: Sequence[int]) -> Table:
         return [
             boxes | named[kind]
             for boxes, kinds in zip(held, self._along, strict=True)
@@ -96,19 +95,17 @@ class BackgroundAxis(Axis):
 
     def _atoms_by_kind(self) -> dict[int, list[int]]:
         found: dict[int, list[int]] = defaultdict(list)
-        for offset, kinds in zip(self._offsets, self._along, strict=False):
-            for atom, kind in enumerate(kinds, offset):
-                if kind:
-                    found[kind].append(atom)
+        for atom, kind in enumerate(chain.from_iterable(self._along)):
+            if kind:
+                found[kind].append(atom)
         return found
 
     def _place(self, edge: int) -> int:
-        return self._offsets[super()._place(edge)]
+        return self._offsets[bisect_left(self._edges, edge)]
 
-    def first_of(self, bounds: Bounds) -> int:
-        """Return the first atom of what a span surely holds, or -1."""
+    def _first_of(self, bounds: Bounds) -> int:
         if bounds.name is None:
-            return super().first_of(bounds)
+            return super()._first_of(bounds)
         return next(iter(self.atoms_of(bounds)), -1)
 
     def atoms_of(self, bounds: Bounds) -> Sequence[int]:
@@ -116,19 +113,20 @@ class BackgroundAxis(Axis):
         if bounds.name is None:
             return super().atoms_of(bounds)
         kinds = [k for k, names in enumerate(self._background.kinds) if bounds.name in names]
-        return sorted(atom for kind in kinds for atom in self._by_kind[kind])
+        return sorted(chain.from_iterable(self._by_kind[kind] for kind in kinds))
 
-    def parting(self, span: Span, boxes: int) -> Sequence[int] | None:  # noqa: ARG002
+    def _parting(self, atoms: Sequence[int], boxes: int) -> None:
         """Return None: atoms of different kinds lie between each other."""
-        return None
 
     def run(self, atom: int) -> tuple[int, int]:
         """Return some numbers of an atom: the first run of them, as (first number, end)."""
+        segment = bisect_right(self._offsets, atom) - 1
+        if len(self._along[segment]) == 1:
+            return self._edges[segment], self._edges[segment + 1]
         return next(iter(self._runs(atom)))
 
     def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
         segment = bisect_right(self._offsets, atom) - 1
-        start, end, kinds = self._edges[segment], self._edges[segment + 1], self._along[segment]
-        if len(kinds) == 1:
-            return ((start, end),)
-        return self._background.runs_between(start, end, kinds[atom - self._offsets[segment]])
+        kind = self._along[segment][atom - self._offsets[segment]]
+        start, end = self._edges[segment], self._edges[segment + 1]
+        return self._background.runs_between(start, end, kind)

@@ -1,26 +1,22 @@
-"""Regions: the boxes that questions are about, a span of the first axis and a *tail* of the others.
+"""Regions, the boxes that questions are about, and views, which say who else holds their packets.
 
-On the first axis nearly every box is different; the tails are few, boxes share them, and what is
-worked out about one serves all.
+A region is a span of the first axis and a *tail* of the others. On the first axis nearly every box is
+different; the tails are few, boxes share them, and what is worked out about one serves all.
 """
 
 from __future__ import annotations
 
+from functools import reduce
+from operator import and_, or_
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from shared.packets.axis import Span
+    from shared.packets.axis import Axis, Span, Table
 
 Packet = tuple[int, ...]
 """One atom on each axis."""
-
-Table = list[int]
-"""For each atom of an axis, the bit set of the boxes that count as holding it."""
-
-Tables = tuple[Table, tuple[Table, ...]]
-"""The table of the first axis, and those of the others."""
 
 
 class Tail:
@@ -31,62 +27,24 @@ class Tail:
         boxes: bit set of the boxes that have it.
     """
 
-    __slots__ = ("_covers", "_first_holders", "_maybe", "boxes", "spans")
+    __slots__ = ("_more", "boxes", "spans")
 
     def __init__(self, spans: Iterable[Span]) -> None:
         self.spans = tuple(spans)
         self.boxes = 0
-        self._maybe: Tail | None = None
-        self._first_holders: dict[int, int] = {}
-        self._covers: dict[int, list[int]] = {}
+        self._more: Tail | None = None
 
     @property
     def maybe(self) -> Tail:
         """All that it may hold; itself where nothing is in doubt."""
-        if self._maybe is None:
-            spans = tuple([span.maybe for span in self.spans])
-            self._maybe = self if spans == self.spans else Tail(spans)
-        return self._maybe
+        if self._more is None and any(span.more for span in self.spans):
+            self._more = Tail([span.maybe for span in self.spans])
+        return self._more or self
 
     @property
     def is_empty(self) -> bool:
         """Whether it holds nothing, by what is known."""
         return any(span.is_empty for span in self.spans)
-
-    def first_holders(self, tables: tuple[Table, ...]) -> int:
-        """Return the bit set of the boxes that hold the first atom of each of its spans."""
-        found = self._first_holders.get(id(tables))
-        if found is None:
-            found = -1
-            for span, table in zip(self.spans, tables, strict=True):
-                found &= table[span.first]
-            self._first_holders[id(tables)] = found
-        return found
-
-    def covers(self, tables: tuple[Table, ...]) -> list[int]:
-        """Return for each of its axes the boxes that hold all of it from that axis on."""
-        found = self._covers.get(id(tables))
-        if found is None:
-            found = [-1]
-            for span, table in zip(reversed(self.spans), reversed(tables), strict=True):
-                found.append(found[-1] & span.whole(table))
-            found.reverse()
-            self._covers[id(tables)] = found
-        return found
-
-    def touched(self, tables: tuple[Table, ...]) -> int:
-        """Return the bit set of the boxes that hold some of it on every axis."""
-        found = -1
-        for span, table in zip(self.spans, tables, strict=True):
-            found &= span.touched(table)
-        return found
-
-    def held_by(self, box: int, tables: tuple[Table, ...]) -> Tail:
-        """Return what a box holds of it."""
-        if self.covers(tables)[0] >> box & 1:
-            return self
-        pairs = zip(self.spans, tables, strict=True)
-        return Tail([span.held_by(box, table) for span, table in pairs])
 
 
 Region = tuple["Span", Tail]
@@ -99,42 +57,92 @@ def first_packet(region: Region) -> Packet:
     return (span.first, *[other.first for other in tail.spans])
 
 
-def first_holders(region: Region, tables: Tables) -> int:
-    """Return the bit set of the boxes that hold the first packet of a region."""
-    (span, tail), (table, rest) = region, tables
-    return table[span.first] & tail.first_holders(rest)
+class View:
+    """Who holds what, in one way of counting: what each box surely holds, or all that it may.
 
-
-def holders(packet: Packet, tables: Tables) -> int:
-    """Return the bit set of the boxes that hold a packet."""
-    (first, *others), (table, rest) = packet, tables
-    held = table[first]
-    for atom, one in zip(others, rest, strict=True):
-        held &= one[atom]
-    return held
-
-
-def covering(region: Region, others: int, tables: Tables) -> int:
-    """Return the bit set of those of the other boxes that hold a whole region."""
-    (span, tail), (table, rest) = region, tables
-    others &= tail.covers(rest)[0]
-    return others and others & span.whole(table)
-
-
-def touching(region: Region, tables: Tables) -> int:
-    """Return the bit set of the boxes that hold some of a region on every axis.
-
-    They share a packet with it, where the tables are those of what is sure.
+    Attributes:
+        axes: in the order in which coordinates are chosen; the most selective first is fastest.
+        tables: one for each axis.
     """
-    (span, tail), (table, rest) = region, tables
-    return span.touched(table) & tail.touched(rest)
 
+    def __init__(self, axes: Sequence[Axis], tables: Sequence[Table]) -> None:
+        self.axes, self.tables = tuple(axes), tuple(tables)
+        self._first, *self._rest = self.tables
+        self._whole: list[dict[Span, int]] = [{} for _ in axes]
+        self._first_holders: dict[Tail, int] = {}
+        self._covers: dict[Tail, list[int]] = {}
 
-def held_by(region: Region, box: int, tables: Tables) -> Region | None:
-    """Return what a box holds of a region, or None where that is nothing."""
-    (span, tail), (table, rest) = region, tables
-    tail = tail.held_by(box, rest)
-    if any(one.first < 0 for one in tail.spans):
-        return None
-    span = span.held_by(box, table)
-    return None if span.first < 0 else (span, tail)
+    def holders(self, packet: Packet) -> int:
+        """Return the bit set of the boxes that hold a packet."""
+        held = -1
+        for atom, table in zip(packet, self.tables, strict=True):
+            held &= table[atom]
+        return held
+
+    def first_holders(self, region: Region) -> int:
+        """Return the bit set of the boxes that hold the first packet of a region."""
+        span, tail = region
+        held = self._first_holders.get(tail)
+        if held is None:
+            held = -1
+            for one, table in zip(tail.spans, self._rest, strict=True):
+                held &= table[one.first]
+            self._first_holders[tail] = held
+        return held & self._first[span.first]
+
+    def covering(self, region: Region) -> int:
+        """Return the bit set of the boxes that hold a whole region."""
+        span, tail = region
+        return self.covers(tail)[0] & self._all_of(0, span)
+
+    def covers(self, tail: Tail) -> list[int]:
+        """Return for each axis of a tail the boxes that hold all of it from that axis on."""
+        found = self._covers.get(tail)
+        if found is None:
+            found = [-1]
+            for depth in range(len(tail.spans), 0, -1):
+                found.append(found[-1] & self._all_of(depth, tail.spans[depth - 1]))
+            found.reverse()
+            self._covers[tail] = found
+        return found
+
+    def touching(self, region: Region) -> int:
+        """Return the bit set of the boxes that hold some of a region on every axis.
+
+        They share a packet with it, where the view is of what is sure.
+        """
+        span, tail = region
+        held = -1
+        for depth, one in enumerate((span, *tail.spans)):
+            held &= reduce(or_, self._held(depth, one))
+        return held
+
+    def shared(self, region: Region, box: int) -> Region | None:
+        """Return what a box holds of a region, or None where that is nothing."""
+        span, tail = region
+        parts = [self._part(depth, one, box) for depth, one in enumerate((span, *tail.spans))]
+        if any(part.first < 0 for part in parts):
+            return None
+        first, *rest = parts
+        return first, tail if rest == [*tail.spans] else Tail(rest)
+
+    def _all_of(self, depth: int, span: Span) -> int:
+        """Return the bit set of the boxes that hold all of a span."""
+        whole = self._whole[depth]
+        found = whole.get(span)
+        if found is None:
+            found = whole[span] = reduce(and_, self._held(depth, span))
+        return found
+
+    def _held(self, depth: int, span: Span) -> Sequence[int]:
+        every, table = self.axes[depth].every(span), self.tables[depth]
+        if isinstance(every, range):
+            return table[every.start : every.stop]
+        return [table[atom] for atom in every]
+
+    def _part(self, depth: int, span: Span, box: int) -> Span:
+        """Return what a box holds of a span."""
+        if self._all_of(depth, span) >> box & 1:
+            return span
+        table = self.tables[depth]
+        return span.part([a for a in self.axes[depth].every(span) if table[a] >> box & 1])

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from shared.packets.region import covering, first_holders, first_packet, touching
+from shared.packets.region import View, first_packet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from shared.packets.axis import Axis
-    from shared.packets.region import Packet, Region, Tables
+    from shared.packets.region import Packet, Region
 
 STEPS = 1_000_000
 """After so many choices of a coordinate a question is given up: a second or two."""
@@ -25,50 +25,50 @@ class Space:
 
     Attributes:
         axes: in the order in which coordinates are chosen; the most selective first is fastest.
-        sure: the tables in which a box holds what it holds in any case.
-        maybe: the tables in which a box holds all that it may hold.
+        sure: the view in which a box holds what it holds in any case.
+        maybe: the view in which a box holds all that it may; the same where nothing is in doubt.
     """
 
     def __init__(self, axes: Sequence[Axis]) -> None:
-        self.axes = first, *others = tuple(axes)
-        self.sure: Tables = first.sure, tuple([axis.sure for axis in others])
-        self.maybe: Tables = first.maybe, tuple([axis.maybe for axis in others])
+        self.axes = tuple(axes)
+        self.sure = self.maybe = View(axes, [axis.sure for axis in axes])
+        if any(axis.maybe is not axis.sure for axis in axes):
+            self.maybe = View(axes, [axis.maybe for axis in axes])
 
 
-def find(region: Region, others: int, tables: Tables) -> Packet | None:
+def find(region: Region, others: int, view: View) -> Packet | None:
     """Return a packet of a region that none of the other boxes holds, or None.
 
     Args:
         region: where to look.
         others: bit set of the boxes to stay outside of.
-        tables: what each of them counts as holding.
+        view: what each of them counts as holding.
 
     Raises:
         TooIntricateError: there are too many kinds of packets.
     """
-    if not others & first_holders(region, tables):  # the packet that comes to hand will do
+    if not others & view.first_holders(region):  # the packet that comes to hand will do
         return first_packet(region)
-    if covering(region, others, tables):
+    if others & view.covering(region):
         return None
-    return Search(region, tables).descend(0, others)
+    return Search(region, view).descend(0, others)
 
 
 class Search:
     """One run of `find`: coordinates are chosen axis by axis."""
 
-    __slots__ = ("covers", "seen", "spans", "steps", "tables")
+    __slots__ = ("covers", "seen", "spans", "steps", "view")
 
-    def __init__(self, region: Region, tables: Tables) -> None:
-        (span, tail), (table, rest) = region, tables
-        self.spans, self.tables = (span, *tail.spans), (table, *rest)
-        self.covers = tail.covers(rest)
+    def __init__(self, region: Region, view: View) -> None:
+        span, tail = region
+        self.spans, self.covers, self.view = (span, *tail.spans), view.covers(tail), view
         self.seen: set[tuple[int, int]] = set()
         self.steps = 0
 
     def descend(self, depth: int, left: int) -> Packet | None:
         """Choose the coordinates from an axis on, so that no box of `left` holds the packet."""
-        span, table, cover = self.spans[depth], self.tables[depth], self.covers[depth]
-        atoms = span.each_for(left)
+        table, cover = self.view.tables[depth], self.covers[depth]
+        atoms = self.view.axes[depth].each(self.spans[depth], left)
         self.steps += len(atoms)
         if self.steps > STEPS:
             raise TooIntricateError
@@ -86,39 +86,58 @@ class Search:
         return None
 
 
+class Order(NamedTuple):
+    """Boxes that are asked about a packet, the lowest bit first; the first that holds it decides.
+
+    Attributes:
+        asked: bit set of them.
+        final: those of them behind which nobody is asked, once they surely hold the packet.
+        aside: bit set of boxes that decide nothing; whether they hold the packet is told beside.
+    """
+
+    asked: int
+    final: int
+    aside: int = 0
+
+
 def deciders(
-    region: Region, boxes: int, sure: Tables, maybe: Tables
+    region: Region, order: Order, sure: View, maybe: View
 ) -> dict[tuple[int, int], Packet]:
-    """Return who decides the packets of a region, where the first box that holds one decides.
+    """Return who may decide the packets of a region.
+
+    Args:
+        region: which packets.
+        order: who is asked.
+        sure: what each surely holds.
+        maybe: what each may hold.
 
     Returns:
-        A packet for each different answer: the first box that surely holds it, and the boxes
-        before that which may hold it, both as bit sets.
+        A packet for each different answer: the boxes that surely hold it, and those that may, as bit
+        sets. What comes behind the first final one may be left out.
 
     Raises:
         TooIntricateError: there are too many kinds of packets.
     """
-    (span, tail), (sure_table, sure_rest), (maybe_table, maybe_rest) = region, sure, maybe
-    spans, covers = (span, *tail.spans), tail.covers(sure_rest)
-    boxes &= touching(region, maybe)
+    span, tail = region
+    boxes = (order.asked | order.aside) & maybe.touching(region)
     answers: dict[tuple[int, int], Packet] = {(boxes, boxes): ()}
     steps = 0
-    for one, *tables, cover in zip(
-        spans, (sure_table, *sure_rest), (maybe_table, *maybe_rest), covers, strict=True
+    for axis, one, does, may, cover in zip(
+        sure.axes, (span, *tail.spans), sure.tables, maybe.tables, sure.covers(tail), strict=True
     ):
-        atoms = one.each_for(boxes)
+        atoms = axis.each(one, boxes)
         steps += len(answers) * len(atoms)
         if steps > STEPS:
             raise TooIntricateError
-        answers = chosen(answers, atoms, tables, cover)
-    return {(held, may & ~held): packet for (held, may), packet in answers.items()}
+        answers = chosen(answers, atoms, (does, may), order._replace(final=order.final & cover))
+    return answers
 
 
 def chosen(
     answers: dict[tuple[int, int], Packet],
     atoms: Sequence[int],
-    tables: Sequence[Sequence[int]],
-    cover: int,
+    tables: tuple[Sequence[int], Sequence[int]],
+    order: Order,
 ) -> dict[tuple[int, int], Packet]:
     """Choose each atom of one more axis for each of the answers so far.
 
@@ -126,16 +145,17 @@ def chosen(
         answers: the boxes that surely hold a packet and those that may, with its atoms so far.
         atoms: of the axis.
         tables: who surely holds each atom, and who may.
-        cover: the boxes that hold all of the region on the axes to come.
+        order: who is asked; final are those that hold all of the region on the axes to come.
     """
     found: dict[tuple[int, int], Packet] = {}
     does_hold, may_hold = tables
+    final, aside = order.final, order.aside
     for (does, may), packet in answers.items():
         for atom in atoms:
             held, doubted = does & does_hold[atom], may & may_hold[atom]
-            if last := held & cover:  # what comes after the first of these never decides
-                until = ((last & -last) << 1) - 1
-                held, doubted = held & until, doubted & until
+            if end := held & final:
+                asked = ((end & -end) << 1) - 1 | aside
+                held, doubted = held & asked, doubted & asked
             if (held, doubted) not in found:
                 found[held, doubted] = (*packet, atom)
     return found

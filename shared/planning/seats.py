@@ -139,7 +139,11 @@ class Standing:
         """Return the rules that may decide a packet of a row."""
         box = self._boxes[row.name]
         try:
-            answers = [a | b for a, b, _ in self._chain.deciders(box, certain=False)]
+            answers = self._chain.deciders(box, certain=False)
         except TooIntricateError:
-            answers = [self._chain.meeting(box, (1 << len(self._chain.rules)) - 1)]
-        return {rule for answer in answers for rule in bits(answer)}
+            return {*bits(self._chain.meeting(box))}
+        deciders = 0
+        for answer in answers:
+            for first, doubts in answer.cases:
+                deciders |= first | doubts
+        return {*bits(deciders)}

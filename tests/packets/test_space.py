@@ -11,7 +11,7 @@ from shared.packets.axis import Axis, Bounds, Span
 from shared.packets.background import Background, BackgroundAxis
 from shared.packets.intervals import holds
 from shared.packets.region import Region, Tail
-from shared.packets.space import Space, bits, deciders, find
+from shared.packets.space import Order, Space, bits, deciders, find
 
 SIZE = 6
 NAMED = {"even": (0, 1, 2, 3, 4, 5), "high": (3, 6)}
@@ -80,19 +80,35 @@ def test_find_finds_exactly_when_a_packet_is_there(columns, others, mine, theirs
         assert not points(columns[0], mine)
 
 
-@given(boxes)
-def test_deciders_are_the_first_that_surely_hold_each_packet(columns) -> None:
+@given(boxes, st.integers(0, 63), st.integers(0, 63))
+def test_deciders_are_all_up_to_the_first_final_one(columns, aside, final) -> None:
     everything = (Bounds((0, SIZE)), Bounds((0, SIZE)))
     columns = [*columns, everything]
     space, rows = space_of(columns)
-    found = deciders(rows[-1], (1 << len(columns)) - 1, space.sure, space.maybe)
-    expected = set()
+    last = 1 << len(columns) - 1
+    aside &= last - 1
+    asked = (2 * last - 1) & ~aside
+    order = Order(asked, (final | last) & asked, aside)
+    found = deciders(rows[-1], order, space.sure, space.maybe)
     for point in itertools.product(range(SIZE), repeat=2):
-        sure = [point in points(box, False) for box in columns]
-        first = sure.index(True)
-        doubts = sum(1 << i for i in range(first) if point in points(columns[i], True))
-        expected.add((1 << first, doubts))
-    assert set(found) == expected
+        surely, maybe = (
+            sum(1 << i for i, box in enumerate(columns) if point in points(box, doubt))
+            for doubt in (False, True)
+        )
+        end = surely & order.final
+        counted = ((end & -end) << 1) - 1
+        assert any(
+            (held & aside, may & aside) == (surely & aside, maybe & aside)
+            and held & asked & counted == surely & asked & counted
+            and may & asked & counted == maybe & asked & counted
+            for held, may in found
+        )
+    for (held, may), packet in found.items():
+        assert held & aside == space.sure.holders(packet) & aside
+        end = held & order.final
+        counted = ((end & -end) << 1) - 1
+        assert held & counted & asked == space.sure.holders(packet) & counted & asked
+        assert may & counted & asked == space.maybe.holders(packet) & counted & asked
 
 
 @given(boxes)
