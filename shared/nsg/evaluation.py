@@ -93,12 +93,15 @@ class Chain:
 
     def _cases_of(self, *boxes: int) -> list[Case]:
         """Return the cases in which all of some boxes hold packets."""
-        return [
-            case for case in self._layout.cases if not any(case.void >> box & 1 for box in boxes)
-        ]
+        mask = 0
+        for box in boxes:
+            mask |= 1 << box
+        return [case for case in self._layout.cases if not case.void & mask]
 
     def _sure_given(self, *boxes: int) -> View:
         """Return the view of what boxes surely hold of packets that are in some boxes."""
+        if not self._layout.words:
+            return self._space.sure
         given = self._layout.given_by(boxes[0])
         return self._layout.sure_given(given.union(*map(self._layout.given_by, boxes[1:])))
 

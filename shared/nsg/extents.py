@@ -86,9 +86,9 @@ class Extents:
 
     def bounds(self, words: tuple[str, ...]) -> Bounds:
         """Return what a rule's side stands for."""
-        prefixes = read_prefixes(words)
+        prefixes = prefix_bounds(words)
         if prefixes is not None:
-            return Bounds(prefixes)
+            return prefixes
         each = [self._of(word) for word in words]
         return each[0] if len(each) == 1 else self._together(each)
 
@@ -138,6 +138,13 @@ def read_prefixes(words: tuple[str, ...]) -> Boundaries | None:
     if len(runs) == 1:
         return runs[0]
     return union(filter(None, runs)) if None not in runs else None
+
+
+@lru_cache(maxsize=1 << 14)
+def prefix_bounds(words: tuple[str, ...]) -> Bounds | None:
+    """Return what a list of prefixes stands for, None where a word is no prefix."""
+    prefixes = read_prefixes(words)
+    return None if prefixes is None else Bounds(prefixes)
 
 
 def read_prefix(word: str) -> Boundaries | None:

@@ -13,6 +13,8 @@ Source: "How network security groups filter network traffic", Microsoft Learn.
 from __future__ import annotations
 
 from collections import defaultdict
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.nsg.extents import (
@@ -93,25 +95,24 @@ class FarSpans(Spans):
 
     def __init__(self, extents: Extents) -> None:
         super().__init__(extents.bounds)
-        self._extents = extents
+        self._sides: dict[str, list[Span]] = {side: [] for side in SIDES}
 
     def __missing__(self, words: Words) -> Span:
         if words[0] == CERTAINLY:
-            bounds = Bounds(self._extents.bounds(words[1:]).sure)
+            span = self[words] = Span(Bounds(self._meaning(words[1:]).sure))
+            return span
+        bounds = self._meaning(words)
+        side = bounds.doubt and doubtful_word(words)
+        if side in SIDES:
+            span = self[words] = Span(Bounds(union(bounds[:2])))
+            self._sides[side].append(span)
         else:
-            bounds = self._meaning(words)
-            if bounds.doubt and doubtful_word(words) in SIDES:
-                bounds = Bounds(union(bounds[:2]))
-        span = self[words] = Span(bounds)
+            span = self[words] = Span(bounds)
         return span
 
     def naming(self, side: str) -> int:
-        """Return the bit set of the boxes that name a side."""
-        boxes = 0
-        for words, span in self.items():
-            if len(words) == 1 and words[0].lower() == side:
-                boxes |= span.boxes
-        return boxes
+        """Return the bit set of the boxes that name a side of which something is unknown."""
+        return reduce(or_, [span.boxes for span in self._sides[side]], 0)
 
 
 def protocol_spans() -> dict[Protocol, tuple[Span | None, Span | None]]:

@@ -238,11 +238,10 @@ class Prover:
 
     def _doubts_in(self, flow: int) -> set[str]:
         """Return what is not known where a rule may let a packet of a flow through."""
-        chain, reasons = self.chain, set[str]()
+        chain, reasons, words = self.chain, set[str](), self.chain.doubts_of(flow)
         for rule in (*self._leaks, *self._doubtful):
-            leak = self._leaks.get(rule)
-            if leak is not None and chain.may_hold(leak) >> flow & 1:
-                reasons |= chain.doubts_of(flow)
+            if rule in self._leaks and chain.may_hold(self._leaks[rule]) >> flow & 1:
+                reasons |= words
                 continue
             packet = chain.find_shared((rule, flow), self._before(rule), certain=False)
             if packet is not None:

@@ -27,10 +27,11 @@ box, or one other box holds all of it. In a search, a box that holds all that is
 ends that branch at once, and a bit set that was met before on the same axis is not followed again.
 
 **Not everything is known.** What a set holds may be known within bounds only: *sure* values, which it
-holds in any case, and *maybe* values, which it may hold. Atoms carry a bit set for each, and callers
-say which one counts. Then "no packet was found" and "this packet" are both true whatever is so.
+holds in any case, and *maybe* values, which it may hold. Atoms carry a bit set for each, a *view* is
+one of the two, and callers say which counts. Then "no packet was found" and "this packet" are both true
+whatever is so.
 
 `intervals` has sets of numbers; `axis` cuts a line into atoms, `background` one that named sets of
-thousands of runs have cut before; `region` is the box that is asked about; `space` asks. Nothing here
-knows of Azure.
+thousands of runs have cut before; `region` has the box that is asked about, and views; `space` asks.
+Nothing here knows of Azure.
 """

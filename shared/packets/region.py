@@ -131,7 +131,8 @@ class View:
         whole = self._whole[depth]
         found = whole.get(span)
         if found is None:
-            found = whole[span] = reduce(and_, self._held(depth, span))
+            held = self._held(depth, span)
+            found = whole[span] = held[0] if len(held) == 1 else reduce(and_, held)
         return found
 
     def _held(self, depth: int, span: Span) -> Sequence[int]:
