@@ -130,12 +130,15 @@ class Prover:
         chain, others = self.chain, self._before(rule)
         if not self._first_holders[rule] & others:
             self._leaks[rule] = chain.first_packet(rule)
-        elif not self._covers(rule) & others:
+        elif (
+            not self._covers(rule) & others
+            and chain.find(rule, others, certain=False) is not None
+        ):
             packet = chain.find(rule, others, certain=True)
-            if packet is not None:
-                self._leaks[rule] = packet
-            elif chain.find(rule, others, certain=False) is not None:
+            if packet is None:
                 self._doubtful.append(rule)
+            else:
+                self._leaks[rule] = packet
 
     def _before(self, rule: int) -> int:
         """Return the boxes that take packets away from a rule, or permit it to let them through."""
@@ -288,11 +291,13 @@ class Prover:
 
     def _cover(self, rule: int) -> int:
         """Return rules before a dead one that cover it together, none of them without need."""
-        needed = self.chain.meeting(rule) & ((1 << rule) - 1)
-        for other in reversed(list(bits(needed))):
-            if self.chain.find(rule, needed & ~(1 << other), certain=False) is None:
-                needed &= ~(1 << other)
-        return needed
+        chain, cover = self.chain, 0
+        while (packet := chain.find(rule, cover, certain=False)) is not None:
+            cover |= lowest(chain.may_hold(packet) & ~cover)  # an earlier rule: there is one
+        for other in reversed(list(bits(cover))):
+            if chain.find(rule, cover & ~(1 << other), certain=False) is None:
+                cover &= ~(1 << other)
+        return cover
 
     # -- words ------------------------------------------------------------------------------------
 
