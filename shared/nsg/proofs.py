@@ -131,8 +131,7 @@ class Prover:
         if not self._first_holders[rule] & others:
             self._leaks[rule] = chain.first_packet(rule)
         elif (
-            not self._covers(rule) & others
-            and chain.find(rule, others, certain=False) is not None
+            not self._covers(rule) & others and chain.find(rule, others, certain=False) is not None
         ):
             packet = chain.find(rule, others, certain=True)
             if packet is None:
