@@ -1,0 +1,6 @@
+"""Tests of the service."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+"""Of the project."""

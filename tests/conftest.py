@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import httpx
 import pytest
@@ -22,9 +21,9 @@ from starlette.applications import Starlette
 from local.azure.serving import BoxServer
 from local.host import load_host
 from local.server import listen
+from tests import ROOT
+from tests import bicep as compiler
 from tests.azure import Azure
-
-ROOT = Path(__file__).resolve().parent.parent
 
 settings.register_profile("daily", max_examples=100, deadline=None)
 settings.register_profile("deep", max_examples=2000, deadline=None)
@@ -75,9 +74,10 @@ def azure(embedded_azure) -> Iterator[Azure]:
 @pytest.fixture(scope="session")
 def bicep() -> str:
     """The Bicep compiler."""
-    from tests import bicep  # noqa: PLC0415 - it needs ROOT of this module
-
-    return bicep.find() or pytest.skip("no Bicep compiler: install one, or put it on the PATH")
+    found = compiler.find()
+    if found is None:
+        pytest.skip("no Bicep compiler: install one, or put it on the PATH")
+    return found
 
 
 @pytest.fixture(scope="session")

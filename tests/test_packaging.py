@@ -7,7 +7,7 @@ import tomllib
 
 import pytest
 
-from tests.conftest import ROOT
+from tests import ROOT
 
 FILES = ["requirements.txt", "requirements-dev.txt"]
 

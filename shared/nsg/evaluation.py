@@ -19,7 +19,7 @@ from shared.nsg.rules import Access, Direction
 from shared.nsg.witness import Witness, dotted, likely, usable_address
 from shared.packets.intervals import holds, union
 from shared.packets.region import first_packet
-from shared.packets.space import Order, bits, deciders, find
+from shared.packets.space import Order, TooIntricateError, bits, deciders, find, lowest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -227,6 +227,21 @@ class Chain:
             self._answers[known] = list(self._decided(flow, regions))
         return self._answers[known]
 
+    def may_decide(self, flow: int) -> int:
+        """Return the bit set of the rules that may decide a packet of a flow.
+
+        Where there are too many kinds of packets to tell, all that may share one with it.
+        """
+        try:
+            answers = self.deciders(flow, certain=False)
+        except TooIntricateError:
+            return self.meeting(flow)
+        found = 0
+        for answer in answers:
+            for first, doubts in answer.cases:
+                found |= first | doubts
+        return found
+
     def _decided(self, flow: int, regions: Sequence[Region]) -> Iterator[Answer]:
         cases, view = self._cases_of(flow), self._sure_given(flow)
         if len(cases) > 1:
@@ -281,5 +296,5 @@ class Chain:
 
 def decided(held: int, may: int) -> tuple[int, int]:
     """Return the first of the rules that surely hold a packet, and those before it that may."""
-    first = held & -held
+    first = lowest(held)
     return first, may & ~held & (first - 1)

@@ -266,10 +266,6 @@ class Layout:
             ]
         return maybe, surely
 
-    def is_open_by_ports(self, box: int) -> bool:
-        """Whether it is unknown if a box holds packets without ports."""
-        return any(span.more for _, tail in self._parts[box] for span in tail.spans[1:])
-
     def given_by(self, box: int) -> Given:
         """Return what is given of a packet that is in a box."""
         return self.words.get(box, NOTHING_GIVEN)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from shared.nsg.doubts import describe
 from shared.packets.intervals import NOTHING
-from shared.packets.space import TooIntricateError, bits
+from shared.packets.space import TooIntricateError, bits, lowest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -216,14 +216,8 @@ class Prover:
         reasons = self._doubts_in(flow)
         if reasons:
             return undecided(reasons)
-        chain, deciders = self.chain, 0
-        try:
-            for answer in chain.deciders(flow, certain=False):
-                for first, doubts in answer.cases:
-                    deciders |= first | doubts
-        except TooIntricateError:
-            deciders = chain.meeting(flow)
-        return Proof(ProofVerdict.SATISFIED, self._names(deciders & ~chain.allows))
+        deciders = self.chain.may_decide(flow) & ~self.chain.allows
+        return Proof(ProofVerdict.SATISFIED, self._names(deciders))
 
     def _leaks_in(self, flow: int) -> tuple[Violation, ...]:
         """Return each rule that surely lets a packet of a flow through, with the packet."""
@@ -307,11 +301,6 @@ class Prover:
 def lone_bit(number: int) -> int:
     """Return the position of the one bit that is set."""
     return number.bit_length() - 1
-
-
-def lowest(number: int) -> int:
-    """Return the lowest bit that is set, alone."""
-    return number & -number
 
 
 def undecided(words: Iterable[str]) -> Proof:

@@ -154,11 +154,16 @@ def chosen(
         for atom in atoms:
             held, doubted = does & does_hold[atom], may & may_hold[atom]
             if end := held & final:
-                asked = ((end & -end) << 1) - 1 | aside
+                asked = (lowest(end) << 1) - 1 | aside
                 held, doubted = held & asked, doubted & asked
             if (held, doubted) not in found:
                 found[held, doubted] = (*packet, atom)
     return found
+
+
+def lowest(number: int) -> int:
+    """Return the lowest bit that is set, alone."""
+    return number & -number
 
 
 def bits(number: int) -> Iterator[int]:

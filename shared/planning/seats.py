@@ -15,7 +15,7 @@ from shared.nsg.evaluation import Chain
 from shared.nsg.limits import LOWEST_PRIORITY
 from shared.nsg.proofs import ProofVerdict, Prover
 from shared.nsg.rules import Access
-from shared.packets.space import TooIntricateError, bits
+from shared.packets.space import bits
 from shared.planning.placement import NO_LIMIT, AllowSeat
 
 if TYPE_CHECKING:
@@ -137,13 +137,4 @@ class Standing:
 
     def _deciders(self, row: Requirement) -> set[int]:
         """Return the rules that may decide a packet of a row."""
-        box = self._boxes[row.name]
-        try:
-            answers = self._chain.deciders(box, certain=False)
-        except TooIntricateError:
-            return {*bits(self._chain.meeting(box))}
-        deciders = 0
-        for answer in answers:
-            for first, doubts in answer.cases:
-                deciders |= first | doubts
-        return {*bits(deciders)}
+        return {*bits(self._chain.may_decide(self._boxes[row.name]))}

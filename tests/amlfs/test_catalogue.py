@@ -8,7 +8,7 @@ import pytest
 
 from shared.amlfs.catalogue import DEFAULT_REVISION, load_catalogue, revisions
 from shared.nsg.rules import Access, Direction
-from tests.conftest import ROOT
+from tests import ROOT
 
 CATALOGUE = load_catalogue()
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 
-from tests.conftest import ROOT
+from tests import ROOT
 
 LOADED = "import json, sys, function_app; print(json.dumps(sorted(sys.modules)))"
 

@@ -11,8 +11,8 @@ import httpx
 import jsonschema
 import pytest
 
+from tests import ROOT
 from tests.azure import INTENT, NSG, Azure
-from tests.conftest import ROOT
 from tests.infra.snapshots import event_filter
 from tests.planning.test_plan import nineteen
 

@@ -13,7 +13,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
 
-from tests.conftest import ROOT
+from tests import ROOT
 
 COUNTING = """
 import sys

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from shared.planning.renderings import FORMS
-from tests.conftest import ROOT
+from tests import ROOT
 from tests.intents import EAST_US, with_fields
 from tests.planning.test_generation import NINETEEN
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
+from tests import ROOT
 from tests.amlfs.test_verification import article, rule
-from tests.conftest import ROOT
 from tests.intents import EAST_US, with_fields
 
 BAD = {**rule("bad", 100), "properties": {"priority": 5000}}

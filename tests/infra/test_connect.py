@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from infra import connect
-from tests.conftest import ROOT
+from tests import ROOT
 from tests.infra.snapshots import named, of_type
 
 SCRIPT = ROOT / "infra/connect.py"

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from infra import package
-from tests.conftest import ROOT
+from tests import ROOT
 
 pytestmark = [
     pytest.mark.runtime,

@@ -13,7 +13,7 @@ from shared.amlfs.statement import IntentStatement, SubnetStatement
 from shared.cloud.store.tables import TABLE
 from shared.guards.declared import read_guards
 from shared.settings import read_settings
-from tests.conftest import ROOT
+from tests import ROOT
 from tests.infra.snapshots import INFRA, named, of_type, settings_of
 
 NAME = re.compile(r"(AMLFS|AZURE|IDENTITY|OTEL)_[A-Z0-9_]+|AMLFS_STORE__\w+|AzureWebJobs\w+")

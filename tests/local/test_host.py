@@ -17,7 +17,8 @@ import pytest
 
 from local.functions import load_functions
 from local.host import FunctionsHost
-from tests.conftest import ROOT, free_ports, serving
+from tests import ROOT
+from tests.conftest import free_ports, serving
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 

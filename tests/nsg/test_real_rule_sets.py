@@ -17,7 +17,7 @@ from shared.nsg.locations import Cloud
 from shared.nsg.parsing import read_rules
 from shared.nsg.service_tags import shipped_service_tags
 from shared.packets.intervals import holds
-from tests.conftest import ROOT
+from tests import ROOT
 from tests.intents import EAST_US, EVERYTHING, with_fields
 from tests.properties.naive import Packet, decide, network_member, ordered, prop
 

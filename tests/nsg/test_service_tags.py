@@ -21,7 +21,7 @@ from shared.nsg.service_tags import (
     shipped_service_tags,
     unpack,
 )
-from tests.conftest import ROOT
+from tests import ROOT
 
 PUBLISHED = json.loads(
     gzip.decompress((ROOT / "tests/data/ServiceTags_China.json.gz").read_bytes())

@@ -12,7 +12,7 @@ import pytest
 from shared.planning.renderings import FORMS
 from shared.planning.renderings.arm import literal
 from shared.planning.renderings.bicep import quoted
-from tests.conftest import ROOT
+from tests import ROOT
 from tests.intents import EAST_US, EVERYTHING, with_fields
 from tests.planning.test_generation import generated
 
