@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import defaultdict
-from itertools import accumulate, pairwise
+from itertools import accumulate, chain, count, pairwise
 from operator import xor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,11 +93,13 @@ class Axis:
             for edge in span.bounds.doubt:
                 doubts[edge] ^= boxes
         self._edges = sorted({**doubts, **changes} if doubts else changes)
+        self._segments = dict(zip(self._edges, count()))
         self.sure = [*accumulate(map(changes.__getitem__, self._edges[:-1]), xor)]
         self.maybe = self._with(doubts) if doubts else self.sure
         self._settle()
-        for span in spans:
-            self._lay(span)
+        for span in [*spans, *[span.more for span in spans if span.more]]:
+            if sure := span.bounds.sure:
+                span.first = self._segments[sure[0]]
 
     def _with(self, doubts: dict[int, int]) -> Table:
         """Return the table of what the boxes may hold."""
@@ -106,35 +107,25 @@ class Axis:
         for start, end in pairwise(sorted(doubts)):
             doubted ^= doubts[start]
             if doubted:
-                low, high = bisect_left(self._edges, start), bisect_left(self._edges, end)
+                low, high = self._segments[start], self._segments[end]
                 maybe[low:high] = [held | doubted for held in maybe[low:high]]
         return maybe
 
     def _settle(self) -> None:
         """Make atoms of the segments between the edges, of which the tables speak so far."""
 
-    def _lay(self, span: Span) -> None:
-        """Tell a span where it begins."""
-        span.first = self._first_of(span.bounds)
-        if span.more:
-            self._lay(span.more)
-
     # -- where spans lie --------------------------------------------------------------------------
 
-    def _place(self, edge: int) -> int:
-        """Return the atom that begins at a boundary of a span."""
-        return bisect_left(self._edges, edge)
-
-    def _first_of(self, bounds: Bounds) -> int:
-        return self._place(bounds.sure[0]) if bounds.sure else -1
+    def _runs_of_segments(self, bounds: Bounds) -> list[range]:
+        """Return the segments that a span surely holds."""
+        segments, edges = self._segments, bounds.sure
+        return [
+            range(segments[edges[i]], segments[edges[i + 1]]) for i in range(0, len(edges), 2)
+        ]
 
     def atoms_of(self, bounds: Bounds) -> Sequence[int]:
         """Return the atoms of what a span surely holds."""
-        places = [*map(self._place, bounds.sure)]
-        if len(places) == 2:
-            return range(*places)
-        runs = zip(places[::2], places[1::2], strict=True)
-        return [atom for run in runs for atom in range(*run)]
+        return joined(self._runs_of_segments(bounds))
 
     def every(self, span: Span) -> Sequence[int]:
         """Return all atoms of a span."""
@@ -176,7 +167,8 @@ class Axis:
         ]
         if len(edges) > len(atoms):
             return None
-        return sorted({atoms[0], *set(map(self._place, edges)).intersection(atoms)})
+        places = {self._segments[edge] for edge in edges}
+        return sorted({atoms[0], *places.intersection(atoms)})
 
     # -- numbers ----------------------------------------------------------------------------------
 
@@ -190,3 +182,8 @@ class Axis:
 
     def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
         return (self.run(atom),)
+
+
+def joined(runs: Sequence[range]) -> Sequence[int]:
+    """Return the numbers of some runs, as one run where there is one."""
+    return runs[0] if len(runs) == 1 else [*chain.from_iterable(runs)]

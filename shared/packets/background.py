@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from functools import reduce
-from itertools import accumulate, chain
-from operator import or_, xor
+from itertools import accumulate, chain, compress, count, repeat
+from operator import ne, xor
 from typing import TYPE_CHECKING
 
-from shared.packets.axis import Axis, Bounds
+from shared.packets.axis import Axis, joined
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from shared.packets.axis import Span, Table
+    from shared.packets.axis import Bounds, Span
 
 
 class Background:
@@ -44,18 +43,24 @@ class Background:
             frozenset(name for i, name in enumerate(named) if holder >> i & 1) for holder in ids
         ]
 
-    def along(self, edges: Sequence[int]) -> list[Sequence[int]]:
-        """Return the kinds that occur in each segment between neighbouring edges."""
+    def along(self, edges: Sequence[int]) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return which kinds occur in each segment between neighbouring edges.
+
+        Returns:
+            One kind for each segment, the one without names where it occurs; and (segment, kind) for
+            each further one.
+        """
         starts, kinds = self.starts, self.run_kinds
-        alone = [(kind,) for kind in range(len(self.kinds))]
-        found: list[Sequence[int]] = []
-        run = bisect_right(starts, edges[0]) - 1
-        for edge in edges[1:]:
-            after = bisect_left(starts, edge, run)
-            found.append(alone[kinds[run]] if after - run == 1 else [*set(kinds[run:after])])
-            ends_here = after < len(starts) and starts[after] == edge
-            run = after if ends_here else after - 1
-        return found
+        runs = [*map(bisect_right, repeat(starts), edges)]  # the run behind each edge's own
+        first = [kinds[run - 1] for run in runs[:-1]]
+        further: list[tuple[int, int]] = []
+        for segment in compress(count(), map(ne, runs, runs[1:])):
+            start, end = runs[segment] - 1, runs[segment + 1]
+            if starts[end - 1] == edges[segment + 1]:  # this run begins where the segment ends
+                end -= 1
+            first[segment], *others = sorted({*kinds[start:end]})
+            further += [(segment, kind) for kind in others]
+        return first, further
 
     def runs_between(self, start: int, end: int, kind: int) -> Iterator[tuple[int, int]]:
         """Yield the runs of a kind among start … end - 1, each as (first number, end)."""
@@ -66,7 +71,10 @@ class Background:
 
 
 class BackgroundAxis(Axis):
-    """An axis on a background: an atom is what a segment holds of one kind."""
+    """An axis on a background: an atom is what a segment holds of one kind.
+
+    Each segment is an atom, of one of its kinds; atoms of further kinds come behind all segments.
+    """
 
     def __init__(self, spans: Collection[Span], size: int, background: Background) -> None:
         """Cut the line 0 … size - 1, of which some spans name sets of the background."""
@@ -74,59 +82,49 @@ class BackgroundAxis(Axis):
         super().__init__(spans, size)
 
     def _settle(self) -> None:
-        """Split the segments into atoms."""
-        boxes: dict[str | None, int] = defaultdict(int)
-        for span in self._spans:
-            boxes[span.bounds.name] |= span.boxes
-        named = [reduce(or_, [boxes[name] for name in kind], 0) for kind in self._background.kinds]
-        self._along = self._background.along(self._edges)
-        self._offsets = [*accumulate(map(len, self._along), initial=0)]
-        is_exact = self.sure is self.maybe
-        self.sure = self._split(self.sure, named)
-        self.maybe = self.sure if is_exact else self._split(self.maybe, named)
-        self._by_kind = self._atoms_by_kind()
-
-    def _split(self, held: Table, named: Sequence[int]) -> Table:
-        return [
-            boxes | named[kind]
-            for boxes, kinds in zip(held, self._along, strict=True)
-            for kind in kinds
-        ]
-
-    def _atoms_by_kind(self) -> dict[int, list[int]]:
-        found: dict[int, list[int]] = defaultdict(list)
-        for atom, kind in enumerate(chain.from_iterable(self._along)):
-            if kind:
-                found[kind].append(atom)
-        return found
-
-    def _place(self, edge: int) -> int:
-        return self._offsets[bisect_left(self._edges, edge)]
-
-    def _first_of(self, bounds: Bounds) -> int:
-        if bounds.name is None:
-            return super()._first_of(bounds)
-        return next(iter(self.atoms_of(bounds)), -1)
+        """Make atoms of the segments."""
+        self._kinds, self._further = self._background.along(self._edges)
+        self._parted = [segment for segment, _ in self._further]
+        self._by_kind: dict[int, list[int]] = defaultdict(list)
+        for atom in compress(count(), self._kinds):
+            self._by_kind[self._kinds[atom]].append(atom)
+        for atom, (_, kind) in enumerate(self._further, len(self._kinds)):
+            self._by_kind[kind].append(atom)
+        named = [span for span in self._spans if span.bounds.name]
+        for table in [self.sure] if self.maybe is self.sure else [self.sure, self.maybe]:
+            table += [table[segment] for segment in self._parted]
+            for span in named:
+                boxes = span.boxes
+                for atom in self.every(span):
+                    table[atom] |= boxes
+        for span in named:
+            span.first = min(self.every(span), default=-1)
 
     def atoms_of(self, bounds: Bounds) -> Sequence[int]:
         """Return the atoms of what a span surely holds."""
-        if bounds.name is None:
-            return super().atoms_of(bounds)
-        kinds = [k for k, names in enumerate(self._background.kinds) if bounds.name in names]
-        return sorted(chain.from_iterable(self._by_kind[kind] for kind in kinds))
+        if bounds.name is not None:
+            kinds = [k for k, names in enumerate(self._background.kinds) if bounds.name in names]
+            return [*chain.from_iterable(self._by_kind[kind] for kind in kinds)]
+        runs = self._runs_of_segments(bounds)
+        parted, behind = self._parted, len(self._kinds)
+        for segments in runs[:]:
+            low, high = bisect_left(parted, segments.start), bisect_left(parted, segments.stop)
+            if low < high:
+                runs.append(range(behind + low, behind + high))
+        return joined(runs)
 
     def _parting(self, atoms: Sequence[int], boxes: int) -> None:
         """Return None: atoms of different kinds lie between each other."""
 
     def run(self, atom: int) -> tuple[int, int]:
         """Return some numbers of an atom: the first run of them, as (first number, end)."""
-        segment = bisect_right(self._offsets, atom) - 1
-        if len(self._along[segment]) == 1:
-            return self._edges[segment], self._edges[segment + 1]
         return next(iter(self._runs(atom)))
 
     def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
-        segment = bisect_right(self._offsets, atom) - 1
-        kind = self._along[segment][atom - self._offsets[segment]]
+        segment, behind = atom, len(self._kinds)
+        if segment < behind:
+            kind = self._kinds[segment]
+        else:
+            segment, kind = self._further[segment - behind]
         start, end = self._edges[segment], self._edges[segment + 1]
         return self._background.runs_between(start, end, kind)
