@@ -61,13 +61,20 @@ class Violation(NamedTuple):
 
     Attributes:
         decided_by: the rule.
-        witness: the packet.
+        chain: the rules that it is one of.
+        packet: in the chain's space.
         cut_off: of a flow that must pass, which addresses at its other end the rule takes away.
     """
 
     decided_by: SecurityRule
-    witness: Witness
+    chain: Chain
+    packet: Packet
     cut_off: CutOff | None = None
+
+    @property
+    def witness(self) -> Witness:
+        """The packet, in addresses and ports."""
+        return self.chain.witness(self.packet)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,45 +117,56 @@ class Prover:
         """Take a chain and the bit set of its permitted flows."""
         self.chain = chain
         self.permitted = permitted
-        self._first_holders = chain.first_holders()
-        self._covering: dict[int, int] = {}
         self._leaks: dict[int, Packet] = {}
         self._doubtful: list[int] = []
-        for rule in bits(chain.allows):
-            self._look_for_leak(rule)
-        self._holders = {rule: chain.holders(packet) for rule, packet in self._leaks.items()}
+        self._dead: dict[int, int] = {}
+        self._perhaps_dead: list[int] = []
+        self._may_hold: dict[int, int] = {}
+        for rule, held in enumerate(chain.first_holders()):
+            before, is_allow = (1 << rule) - 1, chain.allows >> rule & 1
+            if held & before or (is_allow and held & permitted):
+                self._look_at(rule, held & before)
+            elif is_allow:
+                self._leaks[rule] = chain.first_packet(rule)
+                self._may_hold[rule] = held
         self._excess = {
-            rule: Violation(chain.rules[rule], chain.witness(packet))
+            rule: Violation(chain.rules[rule], chain, packet)
             for rule, packet in self._leaks.items()
         }
 
-    def _look_for_leak(self, rule: int) -> None:
+    def _look_at(self, rule: int, earlier: int) -> None:
+        """Note whether a rule leaks or is dead: some boxes hold its first packet.
+
+        Whether earlier rules only together take all its packets is left for `dead_rules` to find out.
+        """
+        chain, before = self.chain, (1 << rule) - 1
+        covers = chain.covering(rule)
+        if covers & before:
+            self._dead[rule] = lowest(covers & before)
+        elif chain.allows >> rule & 1 and not covers & self.permitted and self._may_leak(rule):
+            return
+        elif earlier:
+            self._perhaps_dead.append(rule)
+
+    def _may_leak(self, rule: int) -> bool:
         """Note a packet that an allow rule surely lets through and nobody permits.
 
         Where there may be one only, the rule is noted as doubtful.
         """
         chain, others = self.chain, self._before(rule)
-        if not self._first_holders[rule] & others:
-            self._leaks[rule] = chain.first_packet(rule)
-        elif (
-            not self._covers(rule) & others and chain.find(rule, others, certain=False) is not None
-        ):
-            packet = chain.find(rule, others, certain=True)
-            if packet is None:
-                self._doubtful.append(rule)
-            else:
-                self._leaks[rule] = packet
+        if chain.find(rule, others, certain=False) is None:
+            return False
+        packet = chain.find(rule, others, certain=True)
+        if packet is None:
+            self._doubtful.append(rule)
+        else:
+            self._leaks[rule] = packet
+            self._may_hold[rule] = chain.may_hold(packet)
+        return True
 
     def _before(self, rule: int) -> int:
         """Return the boxes that take packets away from a rule, or permit it to let them through."""
         return ((1 << rule) - 1) | self.permitted
-
-    def _covers(self, rule: int) -> int:
-        """Return the bit set of the boxes that surely hold all that a rule may hold."""
-        found = self._covering.get(rule)
-        if found is None:
-            found = self._covering[rule] = self.chain.covering(rule)
-        return found
 
     # -- allow rows -------------------------------------------------------------------------------
 
@@ -179,7 +197,7 @@ class Prover:
                 raise
         chain = self.chain
         return tuple(
-            Violation(chain.rules[rule], chain.witness(found[rule]), CutOff(chain, flow, rule))
+            Violation(chain.rules[rule], chain, found[rule], CutOff(chain, flow, rule))
             for rule in sorted(found)
         )
 
@@ -224,19 +242,21 @@ class Prover:
         chain, found = self.chain, []
         near = chain.meeting(flow) if chain.surely[flow] else 0
         for rule, violation in self._excess.items():
-            if self._holders[rule] >> flow & 1:
+            if not near >> rule & 1:
+                continue
+            if chain.holders(violation.packet) >> flow & 1:
                 found.append(violation)
-            elif near >> rule & 1:
+            else:
                 packet = chain.find_shared((rule, flow), self._before(rule), certain=True)
                 if packet is not None:
-                    found.append(Violation(chain.rules[rule], chain.witness(packet)))
+                    found.append(Violation(chain.rules[rule], chain, packet))
         return tuple(found)
 
     def _doubts_in(self, flow: int) -> set[str]:
         """Return what is not known where a rule may let a packet of a flow through."""
         chain, reasons, words = self.chain, set[str](), self.chain.doubts_of(flow)
         for rule in (*self._leaks, *self._doubtful):
-            if rule in self._leaks and chain.may_hold(self._leaks[rule]) >> flow & 1:
+            if rule in self._may_hold and self._may_hold[rule] >> flow & 1:
                 reasons |= words
                 continue
             packet = chain.find_shared((rule, flow), self._before(rule), certain=False)
@@ -265,22 +285,15 @@ class Prover:
 
         A rule that matches nothing that the NSG can see is not dead: it speaks of other subnets.
         """
-        chain, found = self.chain, []
-        for rule, own in enumerate(chain.own_rules):
-            before = (1 << rule) - 1
-            if (
-                not self._first_holders[rule] & before
-                or rule in self._leaks
-                or not chain.maybe[rule]
-            ):
-                continue
-            cover = lowest(self._covers(rule) & before)
-            if not cover:
-                if chain.find(rule, before, certain=False) is not None:
-                    continue
-                cover = self._cover(rule)
-            found.append(DeadRule(own, self._names(cover)))
-        return found
+        chain, dead = self.chain, dict(self._dead)
+        for rule in self._perhaps_dead:
+            if chain.find(rule, (1 << rule) - 1, certain=False) is None:
+                dead[rule] = self._cover(rule)
+        return [
+            DeadRule(chain.rules[rule], self._names(dead[rule]))
+            for rule in sorted(dead)
+            if rule < len(chain.own_rules) and chain.maybe[rule]
+        ]
 
     def _cover(self, rule: int) -> int:
         """Return rules before a dead one that cover it together, none of them without need."""
