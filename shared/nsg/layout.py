@@ -184,7 +184,7 @@ class Layout:
         if tails is None:
             tails = self._tails[key] = self._make_tails(*key)
         there = self._far[far]
-        if not tails or not any(there.bounds):
+        if not tails or there.is_void:
             return []
         there.boxes |= bit
         for tail in tails:
@@ -196,7 +196,7 @@ class Layout:
     ) -> list[Tail]:
         """Return what a box holds beside its far end, in packets with ports and in those without."""
         here = self._near[near]
-        if not any(here.bounds):
+        if here.is_void:
             return []
         tails = []
         with_ports, without = self._protocols[protocol]

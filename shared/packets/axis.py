@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
-from itertools import accumulate, chain, count, pairwise
+from itertools import accumulate, chain, pairwise
 from operator import xor
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +39,7 @@ class Span:
 
     Attributes:
         bounds: its numbers.
+        is_void: whether it holds nothing, whatever is so.
         boxes: bit set of the boxes that have it; complete before an axis is made of it.
         more: all that it may hold, as a span; None where nothing is in doubt.
         first: an atom of what it surely holds; -1 where that is nothing, or there is no axis yet.
@@ -45,10 +47,11 @@ class Span:
         each: one of those of them that the same boxes hold, likewise.
     """
 
-    __slots__ = ("bounds", "boxes", "each", "every", "first", "more")
+    __slots__ = ("bounds", "boxes", "each", "every", "first", "is_void", "more")
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
+        self.is_void = not any(bounds)
         self.boxes = 0
         self.first = -1
         self.more = Span(Bounds(union(bounds[:2]))) if bounds.doubt else None
@@ -93,13 +96,12 @@ class Axis:
             for edge in span.bounds.doubt:
                 doubts[edge] ^= boxes
         self._edges = sorted({**doubts, **changes} if doubts else changes)
-        self._segments = dict(zip(self._edges, count()))
         self.sure = [*accumulate(map(changes.__getitem__, self._edges[:-1]), xor)]
         self.maybe = self._with(doubts) if doubts else self.sure
         self._settle()
         for span in [*spans, *[span.more for span in spans if span.more]]:
             if sure := span.bounds.sure:
-                span.first = self._segments[sure[0]]
+                span.first = bisect_left(self._edges, sure[0])
 
     def _with(self, doubts: dict[int, int]) -> Table:
         """Return the table of what the boxes may hold."""
@@ -107,7 +109,7 @@ class Axis:
         for start, end in pairwise(sorted(doubts)):
             doubted ^= doubts[start]
             if doubted:
-                low, high = self._segments[start], self._segments[end]
+                low, high = self._segment(start), self._segment(end)
                 maybe[low:high] = [held | doubted for held in maybe[low:high]]
         return maybe
 
@@ -116,12 +118,14 @@ class Axis:
 
     # -- where spans lie --------------------------------------------------------------------------
 
+    def _segment(self, edge: int) -> int:
+        """Return the segment that begins at a boundary of a span."""
+        return bisect_left(self._edges, edge)
+
     def _runs_of_segments(self, bounds: Bounds) -> list[range]:
         """Return the segments that a span surely holds."""
-        segments, edges = self._segments, bounds.sure
-        return [
-            range(segments[edges[i]], segments[edges[i + 1]]) for i in range(0, len(edges), 2)
-        ]
+        places = [*map(self._segment, bounds.sure)]
+        return [*map(range, places[::2], places[1::2])]
 
     def atoms_of(self, bounds: Bounds) -> Sequence[int]:
         """Return the atoms of what a span surely holds."""
@@ -167,8 +171,7 @@ class Axis:
         ]
         if len(edges) > len(atoms):
             return None
-        places = {self._segments[edge] for edge in edges}
-        return sorted({atoms[0], *places.intersection(atoms)})
+        return sorted({atoms[0], *set(map(self._segment, edges)).intersection(atoms)})
 
     # -- numbers ----------------------------------------------------------------------------------
 

@@ -69,6 +69,7 @@ class View:
         self.axes, self.tables = tuple(axes), tuple(tables)
         self._first, *self._rest = self.tables
         self._whole: list[dict[Span, int]] = [{} for _ in axes]
+        self._some: list[dict[Span, int]] = [{} for _ in axes]
         self._first_holders: dict[Tail, int] = {}
         self._covers: dict[Tail, list[int]] = {}
 
@@ -93,7 +94,9 @@ class View:
     def covering(self, region: Region) -> int:
         """Return the bit set of the boxes that hold a whole region."""
         span, tail = region
-        return self.covers(tail)[0] & self._all_of(0, span)
+        every = span.every or self.axes[0].every(span)
+        held = self._first[span.first] if len(every) == 1 else self._all_of(0, span)
+        return held & self.covers(tail)[0]
 
     def covers(self, tail: Tail) -> list[int]:
         """Return for each axis of a tail the boxes that hold all of it from that axis on."""
@@ -114,7 +117,7 @@ class View:
         span, tail = region
         held = -1
         for depth, one in enumerate((span, *tail.spans)):
-            held &= reduce(or_, self._held(depth, one))
+            held &= self._some_of(depth, one)
         return held
 
     def shared(self, region: Region, box: int) -> Region | None:
@@ -133,6 +136,14 @@ class View:
         if found is None:
             held = self._held(depth, span)
             found = whole[span] = held[0] if len(held) == 1 else reduce(and_, held)
+        return found
+
+    def _some_of(self, depth: int, span: Span) -> int:
+        """Return the bit set of the boxes that hold some of a span."""
+        some = self._some[depth]
+        found = some.get(span)
+        if found is None:
+            found = some[span] = reduce(or_, self._held(depth, span))
         return found
 
     def _held(self, depth: int, span: Span) -> Sequence[int]:
