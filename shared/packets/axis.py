@@ -39,6 +39,7 @@ class Span:
 
     Attributes:
         bounds: its numbers.
+        is_empty: whether it holds nothing, by what is known.
         is_void: whether it holds nothing, whatever is so.
         boxes: bit set of the boxes that have it; complete before an axis is made of it.
         more: all that it may hold, as a span; None where nothing is in doubt.
@@ -47,14 +48,15 @@ class Span:
         each: one of those of them that the same boxes hold, likewise.
     """
 
-    __slots__ = ("bounds", "boxes", "each", "every", "first", "is_void", "more")
+    __slots__ = ("bounds", "boxes", "each", "every", "first", "is_empty", "is_void", "more")
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
-        self.is_void = not any(bounds)
+        self.is_empty = not (bounds.sure or bounds.name)
         self.boxes = 0
         self.first = -1
         self.more = Span(Bounds(union(bounds[:2]))) if bounds.doubt else None
+        self.is_void = self.is_empty and not self.more
         self.every: Sequence[int] | None = None
         self.each: Sequence[int] | None = None
 
@@ -62,11 +64,6 @@ class Span:
     def maybe(self) -> Span:
         """All that it may hold, as a span."""
         return self.more or self
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether it holds nothing, by what is known."""
-        return not (self.bounds.sure or self.bounds.name)
 
     def part(self, atoms: Sequence[int]) -> Span:
         """Return a span of some of its atoms."""
