@@ -21,6 +21,7 @@ Word = TypeVar("Word", Direction, Access, Protocol)
 Words = tuple[str, ...]
 
 NONE: Words = ()
+GROUPS = "application security groups"  # no list: a side that has them is odd
 PRIORITIES = range(LOWEST_PRIORITY, HIGHEST_PRIORITY + 1)
 
 
@@ -52,40 +53,32 @@ def read_plain_rule(document: Any) -> SecurityRule | None:
 
 
 def plain_flow(field: Callable[[str], Any]) -> Flow:
-    """Return the flow that some fields spell; what is odd in it is empty, or a `KeyError`."""
+    """Return the flow that some fields spell; what is odd in it is empty, or an error of Python's."""
+    sources, destinations = field("sourceAddressPrefixes"), field("destinationAddressPrefixes")
+    from_ports, to_ports = field("sourcePortRanges"), field("destinationPortRanges")
+    if field("sourceApplicationSecurityGroups") or field("destinationApplicationSecurityGroups"):
+        sources = destinations = GROUPS
+    one = field("sourceAddressPrefix"), field("destinationAddressPrefix")
+    port = field("sourcePortRange"), field("destinationPortRange")
     return Flow(
         PROTOCOLS[field("protocol")],
-        plain_addresses(
-            field("sourceAddressPrefix"),
-            field("sourceAddressPrefixes"),
-            field("sourceApplicationSecurityGroups"),
-        ),
-        plain_addresses(
-            field("destinationAddressPrefix"),
-            field("destinationAddressPrefixes"),
-            field("destinationApplicationSecurityGroups"),
-        ),
-        plain_ports(field("sourcePortRange"), field("sourcePortRanges")),
-        plain_ports(field("destinationPortRange"), field("destinationPortRanges")),
+        addresses(one[0], sources) if sources else one_address(one[0]),
+        addresses(one[1], destinations) if destinations else one_address(one[1]),
+        ports(port[0], from_ports) if from_ports else one_port(port[0]),
+        ports(port[1], to_ports) if to_ports else one_port(port[1]),
     )
 
 
-def plain_addresses(one: Any, several: Any, groups: Any) -> Words:
-    """Return the words of a side that names prefixes or one tag; nothing where it is odd."""
-    if groups:
-        return NONE
-    if several:
-        words = plain_list(one, several)
-        return words if words and read_prefixes(words) is not None else NONE
-    return one_address(one) if one.__class__ is str else NONE
+def addresses(one: Any, several: Any) -> Words:
+    """Return the prefixes of a plural field beside an empty singular one; nothing where it is odd."""
+    words = plain_list(one, several)
+    return words if words and read_prefixes(words) is not None else NONE
 
 
-def plain_ports(one: Any, several: Any) -> Words:
-    """Return the ports of a side; nothing where they are odd."""
-    if several:
-        words = plain_list(one, several)
-        return words if words and "*" not in words and read_ports(words) is not None else NONE
-    return one_port(one) if one.__class__ is str else NONE
+def ports(one: Any, several: Any) -> Words:
+    """Return the ports of a plural field beside an empty singular one; nothing where they are odd."""
+    words = plain_list(one, several)
+    return words if words and "*" not in words and read_ports(words) is not None else NONE
 
 
 def plain_list(one: Any, several: Any) -> Words:
@@ -95,13 +88,15 @@ def plain_list(one: Any, several: Any) -> Words:
 
 
 @lru_cache(maxsize=1 << 14)
-def one_address(word: str) -> Words:
+def one_address(word: Any) -> Words:
     """Return a side of one word, or nothing where no address can be this word."""
+    if word.__class__ is not str:
+        return NONE
     words = (word,)
     return words if read_prefixes(words) is not None or is_address_word(word) else NONE
 
 
 @lru_cache(maxsize=1 << 12)
-def one_port(word: str) -> Words:
+def one_port(word: Any) -> Words:
     """Return a side of one port or range, or nothing where it is none."""
-    return (word,) if read_port_range(word) is not None else NONE
+    return (word,) if word.__class__ is str and read_port_range(word) is not None else NONE

@@ -308,7 +308,7 @@ class Prover:
     # -- words ------------------------------------------------------------------------------------
 
     def _names(self, rules: int) -> tuple[str, ...]:
-        return tuple(self.chain.rules[rule].name for rule in bits(rules))
+        return tuple([self.chain.rules[rule].name for rule in bits(rules)])
 
 
 def lone_bit(number: int) -> int:

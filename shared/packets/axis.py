@@ -95,10 +95,8 @@ class Axis:
         self._edges = sorted({**doubts, **changes} if doubts else changes)
         self.sure = [*accumulate(map(changes.__getitem__, self._edges[:-1]), xor)]
         self.maybe = self._with(doubts) if doubts else self.sure
-        self._settle()
-        for span in [*spans, *[span.more for span in spans if span.more]]:
-            if sure := span.bounds.sure:
-                span.first = bisect_left(self._edges, sure[0])
+        self._parted: Collection[int] = self._settle()
+        self._lay([*spans, *[span.more for span in spans if span.more]])
 
     def _with(self, doubts: dict[int, int]) -> Table:
         """Return the table of what the boxes may hold."""
@@ -110,8 +108,18 @@ class Axis:
                 maybe[low:high] = [held | doubted for held in maybe[low:high]]
         return maybe
 
-    def _settle(self) -> None:
-        """Make atoms of the segments between the edges, of which the tables speak so far."""
+    def _settle(self) -> Collection[int]:
+        """Make atoms of the segments between the edges; return the segments that are several."""
+        return ()
+
+    def _lay(self, spans: Iterable[Span]) -> None:
+        """Tell spans where they begin; and all of the atoms where it is one."""
+        edges, parted = self._edges, self._parted
+        for span in spans:
+            if sure := span.bounds.sure:
+                span.first = first = bisect_left(edges, sure[0])
+                if sure[1:] == (edges[first + 1],) and first not in parted:
+                    span.every = range(first, first + 1)
 
     # -- where spans lie --------------------------------------------------------------------------
 

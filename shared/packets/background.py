@@ -81,10 +81,10 @@ class BackgroundAxis(Axis):
         self._background = background
         super().__init__(spans, size)
 
-    def _settle(self) -> None:
-        """Make atoms of the segments."""
+    def _settle(self) -> Collection[int]:
+        """Make atoms of the segments; return those that are several."""
         self._kinds, self._further = self._background.along(self._edges)
-        self._parted = [segment for segment, _ in self._further]
+        self._behind = [segment for segment, _ in self._further]
         self._by_kind: dict[int, list[int]] = defaultdict(list)
         for atom in compress(count(), self._kinds):
             self._by_kind[self._kinds[atom]].append(atom)
@@ -92,13 +92,14 @@ class BackgroundAxis(Axis):
             self._by_kind[kind].append(atom)
         named = [span for span in self._spans if span.bounds.name]
         for table in [self.sure] if self.maybe is self.sure else [self.sure, self.maybe]:
-            table += [table[segment] for segment in self._parted]
+            table += [table[segment] for segment in self._behind]
             for span in named:
                 boxes = span.boxes
                 for atom in self.every(span):
                     table[atom] |= boxes
         for span in named:
             span.first = min(self.every(span), default=-1)
+        return frozenset(self._behind)
 
     def atoms_of(self, bounds: Bounds) -> Sequence[int]:
         """Return the atoms of what a span surely holds."""
@@ -106,11 +107,11 @@ class BackgroundAxis(Axis):
             kinds = [k for k, names in enumerate(self._background.kinds) if bounds.name in names]
             return [*chain.from_iterable(self._by_kind[kind] for kind in kinds)]
         runs = self._runs_of_segments(bounds)
-        parted, behind = self._parted, len(self._kinds)
+        behind, start = self._behind, len(self._kinds)
         for segments in runs[:]:
-            low, high = bisect_left(parted, segments.start), bisect_left(parted, segments.stop)
+            low, high = bisect_left(behind, segments.start), bisect_left(behind, segments.stop)
             if low < high:
-                runs.append(range(behind + low, behind + high))
+                runs.append(range(start + low, start + high))
         return joined(runs)
 
     def _parting(self, atoms: Sequence[int], boxes: int) -> None:
@@ -121,10 +122,10 @@ class BackgroundAxis(Axis):
         return next(iter(self._runs(atom)))
 
     def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
-        segment, behind = atom, len(self._kinds)
-        if segment < behind:
+        segment, further = atom, atom - len(self._kinds)
+        if further < 0:
             kind = self._kinds[segment]
         else:
-            segment, kind = self._further[segment - behind]
+            segment, kind = self._further[further]
         start, end = self._edges[segment], self._edges[segment + 1]
         return self._background.runs_between(start, end, kind)

@@ -94,7 +94,7 @@ class View:
     def covering(self, region: Region) -> int:
         """Return the bit set of the boxes that hold a whole region."""
         span, tail = region
-        every = span.every or self.axes[0].every(span)
+        every = self.axes[0].every(span)
         held = self._first[span.first] if len(every) == 1 else self._all_of(0, span)
         return held & self.covers(tail)[0]
 
