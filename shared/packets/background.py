@@ -119,6 +119,8 @@ class BackgroundAxis(Axis):
 
     def run(self, atom: int) -> tuple[int, int]:
         """Return some numbers of an atom: the first run of them, as (first number, end)."""
+        if atom < len(self._kinds) and atom not in self._parted:
+            return super().run(atom)
         return next(iter(self._runs(atom)))
 
     def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
