@@ -21,7 +21,6 @@ Word = TypeVar("Word", Direction, Access, Protocol)
 Words = tuple[str, ...]
 
 NONE: Words = ()
-GROUPS = "application security groups"  # no list: a side that has them is odd
 PRIORITIES = range(LOWEST_PRIORITY, HIGHEST_PRIORITY + 1)
 
 
@@ -44,39 +43,46 @@ def read_plain_rule(document: Any) -> SecurityRule | None:
     name, priority = document.get("name"), fields.get("priority")
     if name.__class__ is not str or priority.__class__ is not int or priority not in PRIORITIES:
         return None
+    get = fields.get
+    if get("sourceApplicationSecurityGroups") or get("destinationApplicationSecurityGroups"):
+        return None
     try:
         direction, access = DIRECTIONS[fields["direction"]], ACCESSES[fields["access"]]
-        flow = plain_flow(fields.get)
+        flow = plain_flow(get)
     except (KeyError, TypeError):  # no such word, or no word at all
         return None
     return SecurityRule(name, priority, direction, access, flow) if name and all(flow) else None
 
 
 def plain_flow(field: Callable[[str], Any]) -> Flow:
-    """Return the flow that some fields spell; what is odd in it is empty, or an error of Python's."""
-    sources, destinations = field("sourceAddressPrefixes"), field("destinationAddressPrefixes")
-    from_ports, to_ports = field("sourcePortRanges"), field("destinationPortRanges")
-    if field("sourceApplicationSecurityGroups") or field("destinationApplicationSecurityGroups"):
-        sources = destinations = GROUPS
-    one = field("sourceAddressPrefix"), field("destinationAddressPrefix")
-    port = field("sourcePortRange"), field("destinationPortRange")
+    """Return the flow that some fields spell; what is odd in it is empty, or raises.
+
+    Raises:
+        KeyError: the protocol is no such word.
+        TypeError: a field holds a list where a word belongs.
+    """
+    source, sources = field("sourceAddressPrefix"), field("sourceAddressPrefixes")
+    destination = field("destinationAddressPrefix")
+    destinations = field("destinationAddressPrefixes")
+    from_port, from_ports = field("sourcePortRange"), field("sourcePortRanges")
+    to_port, to_ports = field("destinationPortRange"), field("destinationPortRanges")
     return Flow(
         PROTOCOLS[field("protocol")],
-        addresses(one[0], sources) if sources else one_address(one[0]),
-        addresses(one[1], destinations) if destinations else one_address(one[1]),
-        ports(port[0], from_ports) if from_ports else one_port(port[0]),
-        ports(port[1], to_ports) if to_ports else one_port(port[1]),
+        several_addresses(source, sources) if sources else one_address(source),
+        several_addresses(destination, destinations) if destinations else one_address(destination),
+        several_ports(from_port, from_ports) if from_ports else one_port(from_port),
+        several_ports(to_port, to_ports) if to_ports else one_port(to_port),
     )
 
 
-def addresses(one: Any, several: Any) -> Words:
-    """Return the prefixes of a plural field beside an empty singular one; nothing where it is odd."""
+def several_addresses(one: Any, several: Any) -> Words:
+    """Return the prefixes of a plural field; nothing where they are odd, or the singular says more."""
     words = plain_list(one, several)
     return words if words and read_prefixes(words) is not None else NONE
 
 
-def ports(one: Any, several: Any) -> Words:
-    """Return the ports of a plural field beside an empty singular one; nothing where they are odd."""
+def several_ports(one: Any, several: Any) -> Words:
+    """Return the ports of a plural field; nothing where they are odd, or the singular says more."""
     words = plain_list(one, several)
     return words if words and "*" not in words and read_ports(words) is not None else NONE
 

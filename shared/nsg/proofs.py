@@ -117,7 +117,7 @@ class Prover:
         """Take a chain and the bit set of its permitted flows."""
         self.chain = chain
         self.permitted = permitted
-        self._leaks: dict[int, Packet] = {}
+        self._leaks: dict[int, Violation] = {}
         self._doubtful: list[int] = []
         self._dead: dict[int, int] = {}
         self._perhaps_dead: list[int] = []
@@ -125,19 +125,15 @@ class Prover:
         for rule, held in enumerate(chain.first_holders()):
             before, is_allow = (1 << rule) - 1, chain.allows >> rule & 1
             if held & before or (is_allow and held & permitted):
-                self._look_at(rule, held & before)
+                self._look_closer(rule, held & before)
             elif is_allow:
-                self._leaks[rule] = chain.first_packet(rule)
-                self._may_hold[rule] = held
-        self._excess = {
-            rule: Violation(chain.rules[rule], chain, packet)
-            for rule, packet in self._leaks.items()
-        }
+                self._note_leak(rule, chain.first_packet(rule), held)
 
-    def _look_at(self, rule: int, earlier: int) -> None:
-        """Note whether a rule leaks or is dead: some boxes hold its first packet.
+    def _look_closer(self, rule: int, earlier: int) -> None:
+        """Note whether a rule leaks or is dead, some boxes holding its first packet.
 
-        Whether earlier rules only together take all its packets is left for `dead_rules` to find out.
+        Earlier rules are asked one by one whether they take all its packets; whether they do so
+        together is for `dead_rules` to find out, since not everybody asks.
         """
         chain, before = self.chain, (1 << rule) - 1
         covers = chain.covering(rule)
@@ -145,13 +141,13 @@ class Prover:
             self._dead[rule] = lowest(covers & before)
         elif chain.allows >> rule & 1 and not covers & self.permitted and self._may_leak(rule):
             return
-        elif earlier:
+        elif earlier and rule < len(chain.own_rules):
             self._perhaps_dead.append(rule)
 
     def _may_leak(self, rule: int) -> bool:
-        """Note a packet that an allow rule surely lets through and nobody permits.
+        """Whether an allow rule may let a packet through that nobody permits; it is noted.
 
-        Where there may be one only, the rule is noted as doubtful.
+        A packet that surely gets through makes it a leak, one that may a doubtful rule.
         """
         chain, others = self.chain, self._before(rule)
         if chain.find(rule, others, certain=False) is None:
@@ -160,9 +156,12 @@ class Prover:
         if packet is None:
             self._doubtful.append(rule)
         else:
-            self._leaks[rule] = packet
-            self._may_hold[rule] = chain.may_hold(packet)
+            self._note_leak(rule, packet, chain.may_hold(packet))
         return True
+
+    def _note_leak(self, rule: int, packet: Packet, may_hold: int) -> None:
+        self._leaks[rule] = Violation(self.chain.rules[rule], self.chain, packet)
+        self._may_hold[rule] = may_hold
 
     def _before(self, rule: int) -> int:
         """Return the boxes that take packets away from a rule, or permit it to let them through."""
@@ -241,7 +240,7 @@ class Prover:
         """Return each rule that surely lets a packet of a flow through, with the packet."""
         chain, found = self.chain, []
         near = chain.meeting(flow) if chain.surely[flow] else 0
-        for rule, violation in self._excess.items():
+        for rule, violation in self._leaks.items():
             if not near >> rule & 1:
                 continue
             if chain.holders(violation.packet) >> flow & 1:
@@ -256,7 +255,7 @@ class Prover:
         """Return what is not known where a rule may let a packet of a flow through."""
         chain, reasons, words = self.chain, set[str](), self.chain.doubts_of(flow)
         for rule in (*self._leaks, *self._doubtful):
-            if rule in self._may_hold and self._may_hold[rule] >> flow & 1:
+            if self._may_hold.get(rule, 0) >> flow & 1:
                 reasons |= words
                 continue
             packet = chain.find_shared((rule, flow), self._before(rule), certain=False)
@@ -276,7 +275,7 @@ class Prover:
 
     def excess(self) -> list[Violation]:
         """Return each rule that lets packets through which nobody asked for, with one of them."""
-        return [*self._excess.values()]
+        return [*self._leaks.values()]
 
     # -- dead rules -------------------------------------------------------------------------------
 
