@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _deadline: ContextVar[float] = ContextVar("deadline")
 _correlation: ContextVar[str] = ContextVar("correlation")
 _calls: ContextVar[list[int]] = ContextVar("calls")
+_reasons: ContextVar[list[Transient]] = ContextVar("reasons")
 
 
 @asynccontextmanager
@@ -24,24 +25,36 @@ async def invocation(seconds: float, correlation_id: str | None = None) -> Async
     """Bound what is inside to a time, and give it a correlation id.
 
     Raises:
-        Transient: the time is over. Every write is one call that is taken whole or not at all, so
-            what was asked for is done or not done; asking again finds out and goes on.
+        Transient: the time is over; it says what was waited for last. Every write is one call that is
+            taken whole or not at all, so what was asked for is done or not done; asking again finds
+            out and goes on.
     """
     correlated = _correlation.set(correlation_id or str(uuid.uuid4()))
     bounded = _deadline.set(time.monotonic() + seconds)
     counted = _calls.set([0])
+    reasons: list[Transient] = []
+    waited_for = _reasons.set(reasons)
     try:
         async with asyncio.timeout(seconds):
             yield
     except TimeoutError:
-        raise Transient(
-            f"Azure did not get it done within {seconds:g} seconds. Ask again: what was taken"
-            " meanwhile is not done twice."
-        ) from None
+        raise out_of_time(seconds, reasons[-1] if reasons else None) from None
     finally:
+        _reasons.reset(waited_for)
         _calls.reset(counted)
         _deadline.reset(bounded)
         _correlation.reset(correlated)
+
+
+def out_of_time(seconds: float, last: Transient | None) -> Transient:
+    """Return that the time is over, and what was waited for last."""
+    text = (
+        f"Azure did not get it done within {seconds:g} seconds. Ask again: what was taken meanwhile"
+        " is not done twice."
+    )
+    if last is None:
+        return Transient(text)
+    return Transient(f"{text} Before: {last}", last.delay, last.arm, is_throttled=last.is_throttled)
 
 
 def seconds_left() -> float:
@@ -71,4 +84,5 @@ async def pause(seconds: float, reason: Transient) -> None:
     """Wait, if there is time; else raise the reason for waiting."""
     if seconds >= seconds_left():
         raise reason
+    _reasons.get([]).append(reason)
     await asyncio.sleep(seconds)
