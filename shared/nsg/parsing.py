@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from shared.errors import FieldError
@@ -233,7 +234,8 @@ def too_many(rules: Sequence[SecurityRule], at: str) -> Iterator[FieldError]:
     if len(rules) > RULES_PER_NSG:
         yield FieldError(at, f"{len(rules):,} rules; an NSG holds at most {RULES_PER_NSG:,}.")
     for side in ("source", "destination"):
-        lists = [getattr(rule.flow, f"{side}s") for rule in rules]
+        words_of = attrgetter(f"flow.{side}s")
+        lists = [*map(words_of, rules)]
         number = sum(map(len, lists))  # a tag or '*' is not counted, but only a limit asks for that
         if number > ADDRESSES_PER_SIDE:
             number = sum(len(words) for words in lists if len(words) > 1 or read_prefixes(words))

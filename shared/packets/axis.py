@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import defaultdict
-from itertools import accumulate, chain, pairwise
-from operator import xor
+from itertools import accumulate, compress, count, repeat
+from operator import eq, xor
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.packets.intervals import NOTHING, Boundaries, union
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 Table = list[int]
-"""For each atom of an axis, ascending, the bit set of the boxes that count as holding it."""
+"""For each atom of an axis the bit set of the boxes that count as holding it."""
 
 MANY, FEW = 64, 32
 """Of many atoms under few boxes it pays to look for those at which one of the boxes changes."""
@@ -45,10 +44,9 @@ class Span:
         more: all that it may hold, as a span; None where nothing is in doubt.
         first: an atom of what it surely holds; -1 where that is nothing, or there is no axis yet.
         every: its atoms, once its axis was asked for them.
-        each: one of those of them that the same boxes hold, likewise.
     """
 
-    __slots__ = ("bounds", "boxes", "each", "every", "first", "is_empty", "is_void", "more")
+    __slots__ = ("bounds", "boxes", "every", "first", "is_empty", "is_void", "more")
 
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
@@ -58,7 +56,6 @@ class Span:
         self.more = Span(Bounds(union(bounds[:2]))) if bounds.doubt else None
         self.is_void = self.is_empty and not self.more
         self.every: Sequence[int] | None = None
-        self.each: Sequence[int] | None = None
 
     @property
     def maybe(self) -> Span:
@@ -74,52 +71,51 @@ class Span:
 
 
 class Axis:
-    """A line cut into atoms by the spans of some boxes: here, the segments between their boundaries.
+    """A line cut into atoms by the spans of some boxes.
+
+    Boundaries of spans cut it into *segments*; those that the same boxes hold are one atom, wherever
+    they lie.
 
     Attributes:
         sure: the table in which a box holds what it holds in any case.
         maybe: the table in which a box holds all that it may; the same where nothing is in doubt.
     """
 
-    def __init__(self, spans: Collection[Span], size: int) -> None:
+    def __init__(self, spans: Sequence[Span], size: int) -> None:
         """Cut the line 0 … size - 1."""
         self._spans = spans
-        changes: dict[int, int] = defaultdict(int, {0: 0, size: 0})
-        doubts: dict[int, int] = defaultdict(int)
+        doubted = [span for span in spans if span.more]
+        apart = max([span.boxes.bit_length() for span in spans], default=0) if doubted else 0
+        changes = {0: 0, size: 0}
         for span in spans:
-            boxes = span.boxes
-            for edge in span.bounds.sure:
-                changes[edge] ^= boxes  # what begins where it ends does neither
-            for edge in span.bounds.doubt:
-                doubts[edge] ^= boxes
-        self._edges = sorted({**doubts, **changes} if doubts else changes)
-        self.sure = [*accumulate(map(changes.__getitem__, self._edges[:-1]), xor)]
-        self.maybe = self._with(doubts) if doubts else self.sure
-        self._parted: Collection[int] = self._settle()
-        self._lay([*spans, *[span.more for span in spans if span.more]])
+            toggle(changes, span.bounds.sure, span.boxes)
+        for span in doubted:
+            toggle(changes, span.bounds.doubt, span.boxes << apart)
+        self._edges = sorted(changes)
+        holders = accumulate(map(changes.__getitem__, self._edges[:-1]), xor)
+        atoms: dict[int, int] = {}
+        self._atoms = [atoms.setdefault(held, len(atoms)) for held in holders]
+        self._further: dict[int, Sequence[int]] = {}
+        self.sure = self.maybe = [*atoms]
+        if doubted:  # whose doubts are told apart from what is sure by standing behind it
+            known = (1 << apart) - 1
+            self.sure = [held & known for held in atoms]
+            self.maybe = [held & known | held >> apart for held in atoms]
+        self._settle()
+        self._lay([*spans, *[span.more for span in doubted if span.more]])
 
-    def _with(self, doubts: dict[int, int]) -> Table:
-        """Return the table of what the boxes may hold."""
-        maybe, doubted = self.sure[:], 0
-        for start, end in pairwise(sorted(doubts)):
-            doubted ^= doubts[start]
-            if doubted:
-                low, high = self._segment(start), self._segment(end)
-                maybe[low:high] = [held | doubted for held in maybe[low:high]]
-        return maybe
-
-    def _settle(self) -> Collection[int]:
-        """Make atoms of the segments between the edges; return the segments that are several."""
-        return ()
+    def _settle(self) -> None:
+        """Part the atoms further; those that come of it are noted with the one they were part of."""
 
     def _lay(self, spans: Iterable[Span]) -> None:
         """Tell spans where they begin; and all of the atoms where it is one."""
-        edges, parted = self._edges, self._parted
+        edges, atoms, further = self._edges, self._atoms, self._further
         for span in spans:
             if sure := span.bounds.sure:
-                span.first = first = bisect_left(edges, sure[0])
-                if sure[1:] == (edges[first + 1],) and first not in parted:
-                    span.every = range(first, first + 1)
+                segment = bisect_left(edges, sure[0])
+                span.first = first = atoms[segment]
+                if sure[1] == edges[segment + 1] and len(sure) == 2 and first not in further:
+                    span.every = (first,)
 
     # -- where spans lie --------------------------------------------------------------------------
 
@@ -127,14 +123,15 @@ class Axis:
         """Return the segment that begins at a boundary of a span."""
         return bisect_left(self._edges, edge)
 
-    def _runs_of_segments(self, bounds: Bounds) -> list[range]:
-        """Return the segments that a span surely holds."""
-        places = [*map(self._segment, bounds.sure)]
-        return [*map(range, places[::2], places[1::2])]
-
     def atoms_of(self, bounds: Bounds) -> Sequence[int]:
         """Return the atoms of what a span surely holds."""
-        return joined(self._runs_of_segments(bounds))
+        places = [*map(self._segment, bounds.sure)]
+        atoms = set[int]()
+        for start, end in zip(places[::2], places[1::2], strict=True):
+            atoms.update(self._atoms[start:end])
+        for atom in self._further.keys() & atoms:
+            atoms.update(self._further[atom])
+        return sorted(atoms)
 
     def every(self, span: Span) -> Sequence[int]:
         """Return all atoms of a span."""
@@ -143,55 +140,41 @@ class Axis:
         return span.every
 
     def each(self, span: Span, boxes: int) -> Sequence[int]:
-        """Return one of those atoms of a span that the same of some boxes hold.
-
-        Others beside them do no harm: they are returned where looking closer would not pay.
-        """
-        if span.each is not None:
-            return span.each
+        """Return atoms of a span: at least one of those that the same of some boxes hold."""
         every = self.every(span)
-        if len(every) < MANY:
+        if len(every) < MANY or boxes.bit_count() > FEW or len(span.bounds.sure) != 2:
             return every
-        found = self._parting(every, boxes) if boxes.bit_count() < FEW else None
-        if found is None:
-            found = span.each = self._one_of_each(every)
-        return found
+        return self._parting(span.bounds.sure, boxes) or every
 
-    def _one_of_each(self, atoms: Sequence[int]) -> Sequence[int]:
-        """Return the first of those of some atoms that the same boxes hold."""
-        sure, maybe = self.sure, self.maybe
-        if sure is maybe:
-            return sorted({sure[atom]: atom for atom in reversed(atoms)}.values())
-        return sorted({(sure[atom], maybe[atom]): atom for atom in reversed(atoms)}.values())
-
-    def _parting(self, atoms: Sequence[int], boxes: int) -> Sequence[int] | None:
-        """Return those of a run of atoms at which some boxes change; None where that is no gain."""
-        if not isinstance(atoms, range):
-            return None
-        edges = [
+    def _parting(self, run: Sequence[int], boxes: int) -> Sequence[int] | None:
+        """Return the atoms of a run at which some boxes change; None where that cannot be told."""
+        edges = {
             edge
             for span in self._spans
             if span.boxes & boxes
             for edge in span.bounds.sure + span.bounds.doubt
-        ]
-        if len(edges) > len(atoms):
-            return None
-        return sorted({atoms[0], *set(map(self._segment, edges)).intersection(atoms)})
+            if run[0] <= edge < run[1]
+        }
+        return sorted({self._atoms[self._segment(edge)] for edge in (run[0], *edges)})
 
     # -- numbers ----------------------------------------------------------------------------------
 
     def run(self, atom: int) -> tuple[int, int]:
         """Return some numbers of an atom: the first run of them, as (first number, end)."""
-        return self._edges[atom], self._edges[atom + 1]
+        return next(self._runs(atom))
 
     def runs_of(self, atoms: Iterable[int]) -> Boundaries:
         """Return all the numbers of some atoms."""
         return union(run for atom in atoms for run in self._runs(atom))
 
-    def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
-        return (self.run(atom),)
+    def _runs(self, atom: int) -> Iterator[tuple[int, int]]:
+        """Yield the runs of an atom; neighbours may be one run."""
+        for segment in compress(count(), map(eq, self._atoms, repeat(atom))):
+            yield self._edges[segment], self._edges[segment + 1]
 
 
-def joined(runs: Sequence[range]) -> Sequence[int]:
-    """Return the numbers of some runs, as one run where there is one."""
-    return runs[0] if len(runs) == 1 else [*chain.from_iterable(runs)]
+def toggle(changes: dict[int, int], boundaries: Boundaries, boxes: int) -> None:
+    """Note that boxes begin or end at some boundaries; what begins where it ends does neither."""
+    for edge in boundaries:
+        there = changes.get(edge)
+        changes[edge] = there ^ boxes if there else boxes

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from itertools import accumulate, chain, compress, count, repeat
-from operator import ne, xor
+from itertools import accumulate, chain, repeat
+from operator import xor
 from typing import TYPE_CHECKING
 
-from shared.packets.axis import Axis, joined
+from shared.packets.axis import Axis
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from shared.packets.axis import Bounds, Span
+    from shared.packets.axis import Bounds, Span, Table
 
 
 class Background:
@@ -24,7 +24,7 @@ class Background:
     sets hold it.
 
     Attributes:
-        kinds: the names of each kind; the first has none.
+        kinds: of each named set, those that are of it; kind 0 is of none.
         starts: of the runs.
         run_kinds: of each run.
     """
@@ -39,28 +39,23 @@ class Background:
         holders = list(accumulate(map(changes.__getitem__, self.starts), xor))
         ids = {holder: kind for kind, holder in enumerate(dict.fromkeys((0, *holders)))}
         self.run_kinds = [ids[holder] for holder in holders]
-        self.kinds = [
-            frozenset(name for i, name in enumerate(named) if holder >> i & 1) for holder in ids
-        ]
+        self.kinds = {
+            name: [kind for holder, kind in ids.items() if holder >> i & 1]
+            for i, name in enumerate(named)
+        }
 
-    def along(self, edges: Sequence[int]) -> tuple[list[int], list[tuple[int, int]]]:
+    def along(self, edges: Sequence[int]) -> tuple[list[int], dict[int, Sequence[int]]]:
         """Return which kinds occur in each segment between neighbouring edges.
 
         Returns:
-            One kind for each segment, the one without names where it occurs; and (segment, kind) for
-            each further one.
+            The kind that each begins with, and for those that it does not fill the kinds that follow.
         """
-        starts, kinds = self.starts, self.run_kinds
-        runs = [*map(bisect_right, repeat(starts), edges)]  # the run behind each edge's own
-        first = [kinds[run - 1] for run in runs[:-1]]
-        further: list[tuple[int, int]] = []
-        for segment in compress(count(), map(ne, runs, runs[1:])):
-            start, end = runs[segment] - 1, runs[segment + 1]
-            if starts[end - 1] == edges[segment + 1]:  # this run begins where the segment ends
-                end -= 1
-            first[segment], *others = sorted({*kinds[start:end]})
-            further += [(segment, kind) for kind in others]
-        return first, further
+        starts, kinds = repeat(self.starts), self.run_kinds
+        after = [*map(bisect_right, starts, edges[:-1])]  # the run after the one of the edge
+        ends = map(bisect_left, starts, edges[1:])
+        first = [kinds[run - 1] for run in after]
+        runs = enumerate(zip(after, ends, strict=True))
+        return first, {segment: kinds[low:high] for segment, (low, high) in runs if low < high}
 
     def runs_between(self, start: int, end: int, kind: int) -> Iterator[tuple[int, int]]:
         """Yield the runs of a kind among start … end - 1, each as (first number, end)."""
@@ -71,63 +66,64 @@ class Background:
 
 
 class BackgroundAxis(Axis):
-    """An axis on a background: an atom is what a segment holds of one kind.
+    """An axis on a background: all of an atom is of one kind.
 
-    Each segment is an atom, of one of its kinds; atoms of further kinds come behind all segments.
+    What is of several kinds is parted: the further ones are atoms behind all others.
     """
 
-    def __init__(self, spans: Collection[Span], size: int, background: Background) -> None:
+    def __init__(self, spans: Sequence[Span], size: int, background: Background) -> None:
         """Cut the line 0 … size - 1, of which some spans name sets of the background."""
         self._background = background
         super().__init__(spans, size)
 
-    def _settle(self) -> Collection[int]:
-        """Make atoms of the segments; return those that are several."""
-        self._kinds, self._further = self._background.along(self._edges)
-        self._behind = [segment for segment, _ in self._further]
+    def _settle(self) -> None:
+        first, following = self._background.along(self._edges)
+        kinds = dict(zip(self._atoms, first, strict=True))
+        others: dict[int, set[int]] = defaultdict(set)
+        for segment, more in following.items():
+            others[self._atoms[segment]].update(more)
+        for atom, kind in zip(self._atoms, first, strict=True):
+            if kinds[atom] != kind:
+                others[atom].add(kind)
+        self._kinds, self._wholes = [*kinds.values()], [*kinds]
+        for atom, several in others.items():
+            several.discard(kinds[atom])
+            start = len(self._kinds)
+            self._kinds += sorted(several)
+            self._wholes += [atom] * len(several)
+            self._further[atom] = range(start, len(self._kinds))
         self._by_kind: dict[int, list[int]] = defaultdict(list)
-        for atom in compress(count(), self._kinds):
-            self._by_kind[self._kinds[atom]].append(atom)
-        for atom, (_, kind) in enumerate(self._further, len(self._kinds)):
+        for atom, kind in enumerate(self._kinds):
             self._by_kind[kind].append(atom)
-        named = [span for span in self._spans if span.bounds.name]
-        for table in [self.sure] if self.maybe is self.sure else [self.sure, self.maybe]:
-            table += [table[segment] for segment in self._behind]
-            for span in named:
-                boxes = span.boxes
-                for atom in self.every(span):
-                    table[atom] |= boxes
+        self._name([span for span in self._spans if span.bounds.name])
+
+    def _name(self, named: Sequence[Span]) -> None:
+        """Let boxes hold the atoms of the kinds that they name."""
+        naming: dict[int, int] = defaultdict(int)
         for span in named:
-            span.first = min(self.every(span), default=-1)
-        return frozenset(self._behind)
+            atoms = self.every(span)
+            span.first = min(atoms, default=-1)
+            for kind in self._background.kinds[span.bounds.name]:
+                naming[kind] |= span.boxes
+        is_known = self.maybe is self.sure
+        self.sure = self._with(self.sure, naming)
+        self.maybe = self.sure if is_known else self._with(self.maybe, naming)
+
+    def _with(self, table: Table, naming: Mapping[int, int]) -> Table:
+        """Return a table of all atoms from one of the wholes that they are of."""
+        return [table[o] | naming.get(k, 0) for o, k in zip(self._wholes, self._kinds, strict=True)]
 
     def atoms_of(self, bounds: Bounds) -> Sequence[int]:
         """Return the atoms of what a span surely holds."""
-        if bounds.name is not None:
-            kinds = [k for k, names in enumerate(self._background.kinds) if bounds.name in names]
-            return [*chain.from_iterable(self._by_kind[kind] for kind in kinds)]
-        runs = self._runs_of_segments(bounds)
-        behind, start = self._behind, len(self._kinds)
-        for segments in runs[:]:
-            low, high = bisect_left(behind, segments.start), bisect_left(behind, segments.stop)
-            if low < high:
-                runs.append(range(start + low, start + high))
-        return joined(runs)
+        if bounds.name is None:
+            return super().atoms_of(bounds)
+        kinds = self._background.kinds[bounds.name]
+        return [*chain.from_iterable(map(self._by_kind.__getitem__, kinds))]
 
-    def _parting(self, atoms: Sequence[int], boxes: int) -> None:
+    def _parting(self, run: Sequence[int], boxes: int) -> None:
         """Return None: atoms of different kinds lie between each other."""
 
-    def run(self, atom: int) -> tuple[int, int]:
-        """Return some numbers of an atom: the first run of them, as (first number, end)."""
-        if atom < len(self._kinds) and atom not in self._parted:
-            return super().run(atom)
-        return next(iter(self._runs(atom)))
-
-    def _runs(self, atom: int) -> Iterable[tuple[int, int]]:
-        segment, further = atom, atom - len(self._kinds)
-        if further < 0:
-            kind = self._kinds[segment]
-        else:
-            segment, kind = self._further[further]
-        start, end = self._edges[segment], self._edges[segment + 1]
-        return self._background.runs_between(start, end, kind)
+    def _runs(self, atom: int) -> Iterator[tuple[int, int]]:
+        kind = self._kinds[atom]
+        for start, end in super()._runs(self._wholes[atom]):
+            yield from self._background.runs_between(start, end, kind)

@@ -147,10 +147,8 @@ class View:
         return found
 
     def _held(self, depth: int, span: Span) -> Sequence[int]:
-        every, table = self.axes[depth].every(span), self.tables[depth]
-        if isinstance(every, range):
-            return table[every.start : every.stop]
-        return [table[atom] for atom in every]
+        table = self.tables[depth]
+        return [table[atom] for atom in self.axes[depth].every(span)]
 
     def _part(self, depth: int, span: Span, box: int) -> Span:
         """Return what a box holds of a span."""
