@@ -8,10 +8,10 @@ asked about rules comes down to one question:
 
 **The idea.** On each axis, values that no box tells apart are the same: they form an *atom*. With
 
-    A: addresses 10-19, ports 0-99         atoms of addresses:   10-14   15-19   20-29   the rest
-    B: addresses 10-14, ports 50-79        who holds them:       A B     A       C       nobody
-    C: addresses 20-29, any port           atoms of ports:       0-49    50-79   80-99   the rest
-                                           who holds them:       A C     A B C   A C     C
+    A: addresses 10-19, ports 0-99        atoms of addresses:  10-14         15-19   20-29   the rest
+    B: addresses 10-14, ports 50-79       who holds them:      A B           A       C       nobody
+    C: addresses 20-29, any port          atoms of ports:      0-49, 80-99   50-79   the rest
+                                          who holds them:      A C           A B C   C
 
 every atom carries a *bit set of the boxes that hold it*: one integer. Is
 there a packet of A outside B and C? Choose coordinates one at a time, and keep the bit set of the
@@ -20,7 +20,8 @@ leaves {}. Found: address 10, port 0. Is there one of B outside A? Address 10-14
 port of B leaves {A}: none. No box is ever cut into pieces, and a choice is one `&` of integers.
 
 **What makes it fast.** The atoms of an axis come from one walk along it: whoever begins or ends at a
-boundary is toggled in the bit set (`^`). Boxes that say the same of an axis share a *span* there, and
+boundary is toggled in the bit set (`^`), and stretches with the same bit set are one atom, wherever
+they lie. Boxes that say the same of an axis share a *span* there, and
 those that say the same of all axes but the first share a *tail*; whatever is worked out about either
 serves them all. Most questions end before any search: nobody else holds the very first packet of the
 box, or one other box holds all of it. In a search, a box that holds all that is left of the question

@@ -103,7 +103,7 @@ class BackgroundAxis(Axis):
         for span in named:
             atoms = self.every(span)
             span.first = min(atoms, default=-1)
-            for kind in self._background.kinds[span.bounds.name]:
+            for kind in self._background.kinds[span.bounds.name or ""]:
                 naming[kind] |= span.boxes
         is_known = self.maybe is self.sure
         self.sure = self._with(self.sure, naming)
