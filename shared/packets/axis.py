@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from itertools import accumulate, compress, count, repeat
-from operator import eq, xor
+from collections import defaultdict
+from functools import cached_property
+from itertools import accumulate
+from operator import xor
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.packets.intervals import NOTHING, Boundaries, union
@@ -161,16 +163,27 @@ class Axis:
 
     def run(self, atom: int) -> tuple[int, int]:
         """Return some numbers of an atom: the first run of them, as (first number, end)."""
-        return next(self._runs(atom))
+        segment = self._segments_of[atom][0]
+        return self._edges[segment], self._edges[segment + 1]
 
     def runs_of(self, atoms: Iterable[int]) -> Boundaries:
         """Return all the numbers of some atoms."""
-        return union(run for atom in atoms for run in self._runs(atom))
+        return union(self._runs(atoms))
 
-    def _runs(self, atom: int) -> Iterator[tuple[int, int]]:
-        """Yield the runs of an atom; neighbours may be one run."""
-        for segment in compress(count(), map(eq, self._atoms, repeat(atom))):
-            yield self._edges[segment], self._edges[segment + 1]
+    def _runs(self, atoms: Iterable[int]) -> Iterator[tuple[int, int]]:
+        """Yield the runs of some atoms; neighbours may be one run."""
+        edges = self._edges
+        for atom in atoms:
+            for segment in self._segments_of[atom]:
+                yield edges[segment], edges[segment + 1]
+
+    @cached_property
+    def _segments_of(self) -> dict[int, list[int]]:
+        """The segments of each atom; who only wants a verdict never asks for them."""
+        segments: dict[int, list[int]] = defaultdict(list)
+        for segment, atom in enumerate(self._atoms):
+            segments[atom].append(segment)
+        return segments
 
 
 def toggle(changes: dict[int, int], boundaries: Boundaries, boxes: int) -> None:

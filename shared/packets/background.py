@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from shared.packets.axis import Axis
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from shared.packets.axis import Bounds, Span, Table
 
@@ -57,10 +57,10 @@ class Background:
         runs = enumerate(zip(after, ends, strict=True))
         return first, {segment: kinds[low:high] for segment, (low, high) in runs if low < high}
 
-    def runs_between(self, start: int, end: int, kind: int) -> Iterator[tuple[int, int]]:
-        """Yield the runs of a kind among start … end - 1, each as (first number, end)."""
+    def runs_between(self, start: int, end: int, kinds: set[int]) -> Iterator[tuple[int, int]]:
+        """Yield the runs of some kinds among start … end - 1, each as (first number, end)."""
         for run in range(bisect_right(self.starts, start) - 1, bisect_left(self.starts, end)):
-            if self.run_kinds[run] == kind:
+            if self.run_kinds[run] in kinds:
                 after = self.starts[run + 1] if run + 1 < len(self.starts) else end
                 yield max(start, self.starts[run]), min(end, after)
 
@@ -123,7 +123,16 @@ class BackgroundAxis(Axis):
     def _parting(self, run: Sequence[int], boxes: int) -> None:
         """Return None: atoms of different kinds lie between each other."""
 
-    def _runs(self, atom: int) -> Iterator[tuple[int, int]]:
-        kind = self._kinds[atom]
-        for start, end in super()._runs(self._wholes[atom]):
-            yield from self._background.runs_between(start, end, kind)
+    def run(self, atom: int) -> tuple[int, int]:
+        """Return some numbers of an atom: the first run of them, as (first number, end)."""
+        if self._wholes[atom] in self._further:
+            return next(self._runs([atom]))
+        return super().run(atom)
+
+    def _runs(self, atoms: Iterable[int]) -> Iterator[tuple[int, int]]:
+        kinds: dict[int, set[int]] = defaultdict(set)
+        for atom in atoms:
+            kinds[self._wholes[atom]].add(self._kinds[atom])
+        for whole, some in kinds.items():
+            for start, end in super()._runs([whole]):
+                yield from self._background.runs_between(start, end, some)
