@@ -9,6 +9,7 @@ Learn.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from operator import attrgetter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -159,12 +160,19 @@ class Chain:
         return [region for region in regions if region]
 
     def far_end_cut_off(self, flow: int, deny: int) -> Boundaries:
-        """Return the addresses at a flow's other end that a deny rule takes from it, in part or all."""
-        before, far_axis = (1 << deny) - 1, self._space.axes[FAR]
+        """Return the addresses at a flow's other end that a deny rule takes from it, in part or all.
+
+        Those that the same earlier rules may hold are asked about together.
+        """
+        before, far_axis, view = (1 << deny) - 1, self._space.axes[FAR], self._space.maybe
         found: set[int] = set()
         for far, tail in self._surely_shared(flow, deny):
-            regions = ((atom, (far.part([atom]), tail)) for atom in far_axis.every(far))
-            found.update(a for a, r in regions if find(r, before, self._space.maybe))
+            alike: dict[int, list[int]] = defaultdict(list)
+            for atom in far_axis.every(far):
+                alike[view.tables[FAR][atom] & before].append(atom)
+            for atoms in alike.values():
+                if find((far.part(atoms[:1]), tail), before, view) is not None:
+                    found.update(atoms)
         return far_axis.runs_of(found)
 
     # -- who holds what ---------------------------------------------------------------------------

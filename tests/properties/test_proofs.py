@@ -24,7 +24,7 @@ from tests.properties.firewalls import (
     every_packet,
     prover,
 )
-from tests.properties.naive import Member, decide, matches, network_member, ordered
+from tests.properties.naive import Member, Packet, decide, matches, network_member, ordered
 
 known_words = st.sampled_from(
     ["VirtualNetwork", "Internet", "AzureLoadBalancer", "AzurePlatformDNS", *SMALL_TAGS]
@@ -63,6 +63,10 @@ def with_certain_ports(rules):
     return rules
 
 
+def far_end(packet: Packet, direction: Direction) -> int:
+    return packet.source if direction is Direction.INBOUND else packet.destination
+
+
 @given(documents(known_words).map(with_certain_ports), directions)
 def test_where_all_is_known_every_claim_is_what_every_packet_says(rules, direction) -> None:
     chain, proofs = prover(rules, direction, EXTENT)
@@ -84,6 +88,14 @@ def test_where_all_is_known_every_claim_is_what_every_packet_says(rules, directi
             assert proof.verdict is (ProofVerdict.VIOLATED if expected else ProofVerdict.SATISFIED)
             if not expected:
                 assert set(proof.satisfied_by) == {name for _, name in against}
+            for violation in proof.violations:
+                denied = {p for p in inside if decided[p] == ("Deny", violation.decided_by.name)}
+                assert violation.cut_off is not None
+                cut_off = violation.cut_off.boundaries()
+                there = {far_end(p, direction) for p in inside}
+                assert {a for a in there if holds(cut_off, a)} == {
+                    far_end(p, direction) for p in denied
+                }
         else:
             proof = proofs.prove_denied(len(chain.rules) + k)
             expected = {
