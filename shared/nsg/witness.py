@@ -35,8 +35,18 @@ Source: "Virtual network frequently asked questions", Microsoft Learn: the first
 """
 
 
+NO_HOSTS = (0, 1 << 24), (127 << 24, 128 << 24)
+"""Addresses that no packet on a network comes from or goes to: this network, and loopback.
+
+Source: RFC 6890, "Special-Purpose IP Address Registries".
+"""
+
+
 def usable_address(first: int, end: int) -> int:
-    """Return an address of a run; one that a host may have where the run is a subnet."""
+    """Return an address of a run; one that a host may have where the run is a subnet or more."""
+    for start, after in NO_HOSTS:
+        if start <= first < after < end:
+            first = after
     return min(first + RESERVED, end - 1)
 
 
