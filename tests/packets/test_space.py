@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared.packets import axis as axes
 from shared.packets.axis import Axis, Bounds, Span
 from shared.packets.background import Background, BackgroundAxis
 from shared.packets.intervals import holds
 from shared.packets.region import Region, Tail
 from shared.packets.space import Order, Space, bits, deciders, find
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIZE = 6
 NAMED = {"even": (0, 1, 2, 3, 4, 5), "high": (3, 6)}
@@ -19,6 +25,14 @@ sets = st.builds(
     lambda a, b, c, d: tuple(sorted({a, b, c, d})) if len({a, b, c, d}) % 2 == 0 else (0, SIZE),
     *[st.integers(0, SIZE)] * 4,
 )
+
+
+@pytest.fixture(params=[1, axes.MANY], scope="module", autouse=True)
+def many(request) -> Iterator[None]:
+    """From so many atoms on, those are looked for at which a box changes: here also from one on."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(axes, "MANY", request.param)
+        yield
 
 
 def bounds(sure: tuple[int, ...], more: tuple[int, ...]) -> Bounds:
