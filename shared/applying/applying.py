@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from shared.applying.planned import LivePlan
     from shared.cloud.network import Network
     from shared.cloud.resources import NetworkSecurityGroup
+    from shared.errors import ArmAnswer
     from shared.planning.rows import Blocked
     from shared.settings import Settings
 
@@ -141,9 +142,9 @@ class Application:
                 return await self._attempt()
             except StillRunning:
                 raise
-            except PreconditionFailed:
+            except PreconditionFailed as error:
                 self._refusals += 1
-                last, delay = keeps_changing(), None
+                last, delay = keeps_changing(error.arm), None
                 if self._refusals >= ATTEMPTS:
                     raise last from None
             except Transient as error:
@@ -274,9 +275,9 @@ def check_scope(resource_id: str | None, settings: Settings) -> None:
     )
 
 
-def keeps_changing() -> Transient:
+def keeps_changing(arm: ArmAnswer | None) -> Transient:
     """Return that others kept writing in between."""
-    return Transient("Others keep changing the same resources. Ask again later.")
+    return Transient("Others keep changing the same resources. Ask again later.", arm=arm)
 
 
 def jitter(attempt: int) -> float:

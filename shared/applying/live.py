@@ -17,6 +17,7 @@ from shared.amlfs.statement import SUBNET_ID
 from shared.amlfs.verification import extent_of
 from shared.cloud.resources import parent_id, same_id
 from shared.errors import FieldError, InvalidInput, NotFound
+from shared.nsg.locations import plain
 from shared.nsg.service_tags import shipped_service_tags
 from shared.planning.plan import ForeignRules, Question
 
@@ -95,7 +96,11 @@ class Live:
 
 
 async def read_live(
-    statement: IntentStatement, network: Network | None, *, with_nsg: bool = True
+    statement: IntentStatement,
+    network: Network | None,
+    *,
+    with_nsg: bool = True,
+    must_exist: bool = False,
 ) -> Live:
     """Read what a statement names.
 
@@ -103,19 +108,20 @@ async def read_live(
         statement: without contradictions.
         network: how ARM is read; may be None where the statement names nothing by id.
         with_nsg: whether the NSG is read too.
+        must_exist: whether it must be there; else it may be one that is still to be made.
 
     Raises:
-        NotFound: a subnet, network or file system is not there.
+        NotFound: a subnet, network or file system is not there, or an NSG that must be.
         InvalidInput: what was found cannot be a file system's network.
     """
     located = Located(subnet_id=stated_subnet(statement))
     if statement.file_system_id and network:
         located = locate(await network.file_system(statement.file_system_id))
     nsg_id = statement.network_security_group_id if with_nsg else None
-    nsg, networks = await read_together(network, nsg_id, subnet_ids(statement, located))
+    read = read_together(network, subnet_ids(statement, located))
+    nsg, networks = await asyncio.gather(read_nsg(network, nsg_id, must_exist=must_exist), read)
     if nsg and network and located.subnet_id is None:
-        _, more = await read_together(network, None, [*nsg.subnets])
-        networks |= more
+        networks |= await read_together(network, [*nsg.subnets])
     return assemble(statement, located, nsg, networks)
 
 
@@ -179,6 +185,7 @@ def assemble(
         notices=(
             *advise(intent, load_catalogue(statement.catalogue), tags),
             *about_ipv6(statement, subnets),
+            *about_location(intent, networks.get(parent_id(own_id).lower()) if own_id else None),
         ),
     )
 
@@ -211,22 +218,44 @@ def about_ipv6(statement: IntentStatement, subnets: Mapping[str, Subnet]) -> Ite
             )
 
 
-async def read_together(
-    network: Network | None, nsg_id: str | None, subnets: list[str]
-) -> tuple[NetworkSecurityGroup | None, dict[str, VirtualNetwork]]:
-    """Read the NSG and the subnets' networks, all at once and each of them once."""
+def about_location(intent: Intent, network: VirtualNetwork | None) -> Iterator[Notice]:
+    """Say where the intent's location is not the one of the file system's network.
+
+    Source: "Azure Virtual Network concepts and best practices", Microsoft Learn: a virtual network
+    is of one region, and so is what lies in it.
+    """
+    if network is None or plain(network.location) == intent.location.name:
+        return
+    yield Notice(
+        "location-of-another-region",
+        f"{network.id} is in {network.location}, the intent says {intent.location.name}: the regional"
+        " service tags would be those of the wrong region, and AMLFS be cut off. Give the network's.",
+        "/intent/location",
+    )
+
+
+async def read_together(network: Network | None, subnets: list[str]) -> dict[str, VirtualNetwork]:
+    """Read the subnets' networks, all at once and each of them once."""
     if network is None:
-        return None, {}
+        return {}
     network_ids = list(dict.fromkeys(parent_id(one).lower() for one in subnets))
     spelled = {parent_id(one).lower(): parent_id(one) for one in subnets}
-    reads = asyncio.gather(*(network.virtual_network(spelled[one]) for one in network_ids))
-    nsg, found = await asyncio.gather(read_nsg(network, nsg_id), reads)
-    return nsg, dict(zip(network_ids, found, strict=True))
+    found = await asyncio.gather(*(network.virtual_network(spelled[one]) for one in network_ids))
+    return dict(zip(network_ids, found, strict=True))
 
 
-async def read_nsg(network: Network, nsg_id: str | None) -> NetworkSecurityGroup | None:
-    """Read the NSG, if there is one to read."""
-    return await network.nsg(nsg_id) if nsg_id else None
+async def read_nsg(
+    network: Network | None, nsg_id: str | None, *, must_exist: bool
+) -> NetworkSecurityGroup | None:
+    """Read the NSG, if there is one to read; raises `NotFound` for one that must be there."""
+    if network is None or not nsg_id:
+        return None
+    try:
+        return await network.nsg(nsg_id)
+    except NotFound:
+        if must_exist:
+            raise
+        return None
 
 
 def find_subnet(subnet_id: str, networks: Mapping[str, VirtualNetwork]) -> Subnet:

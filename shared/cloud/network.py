@@ -28,7 +28,6 @@ from shared.errors import (
     ArmAnswer,
     ArmRefused,
     GuardError,
-    NotFound,
     OutcomeUnknown,
     StillRunning,
 )
@@ -102,16 +101,13 @@ class Network:
             response.raise_for_status()
             return {"subscriptions": len(response.json().get("value") or ())}
 
-    async def nsg(self, nsg_id: str) -> NetworkSecurityGroup | None:
-        """Read an NSG; None where there is none."""
+    async def nsg(self, nsg_id: str) -> NetworkSecurityGroup:
+        """Read an NSG; raises `NotFound`."""
         where = parse_id(nsg_id)
-        try:
-            with translated(f"Reading the network security group {where}"):
-                document: Any = await self._of(where).network_security_groups.get(
-                    where.group, where.name, cls=raw
-                )
-        except NotFound:
-            return None
+        with translated(f"Reading the network security group {where}"):
+            document: Any = await self._of(where).network_security_groups.get(
+                where.group, where.name, cls=raw
+            )
         return read_nsg(document)
 
     async def virtual_network(self, network_id: str) -> VirtualNetwork:

@@ -19,7 +19,7 @@ from shared.guards.guard import Guard
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-    from shared.cloud.store import Store
+    from shared.cloud.store import Record, Store
 
 GUARD, CLAIM = "guard", "claim"
 ATTEMPTS = 20
@@ -118,6 +118,23 @@ class GuardBook:
         for watched in guard.watched:
             await self.store.delete(watch(watched), guard.key)
 
+    async def check_claims(self, guard: Guard) -> None:
+        """Raise `Conflict` where another guard has this one's NSG or subnet."""
+        for claimed in sorted(claims(guard)):
+            await self._check_claim(guard, claimed)
+
+    async def _check_claim(self, guard: Guard, claimed: str) -> Record | None:
+        """Return the record of a claim that a guard has or may take over; raises `Conflict`."""
+        record = await self.store.get(CLAIM, digest(claimed))
+        other = await self.find(str(record.body["guard"])) if record else None
+        if other is not None and other.key != guard.key and claimed in claims(other):
+            raise Conflict(
+                "guarded-already",
+                f"The guard {other.name} has {claimed} already.",
+                {"guard": other.name, "resource": claimed},
+            )
+        return record
+
     async def _claim(self, guard: Guard) -> None:
         """Claim a guard's NSG and subnet; a claim of a guard that is gone is taken over."""
         for claimed in sorted(claims(guard)):
@@ -125,18 +142,9 @@ class GuardBook:
             try:
                 await self.store.create(CLAIM, digest(claimed), body)
             except PreconditionFailed:
-                record = await self.store.get(CLAIM, digest(claimed))
-                holder = str(record.body["guard"]) if record else guard.key
-                other = await self.find(holder)
-                if holder == guard.key or record is None:
-                    continue
-                if other is not None and claimed in claims(other):
-                    raise Conflict(
-                        "guarded-already",
-                        f"The guard {other.name} has {claimed} already.",
-                        {"guard": other.name, "resource": claimed},
-                    ) from None
-                await self.store.replace(CLAIM, digest(claimed), body, record.version)
+                record = await self._check_claim(guard, claimed)
+                if record is not None and record.body != body:
+                    await self.store.replace(CLAIM, digest(claimed), body, record.version)
 
     async def _release(self, guard: Guard) -> None:
         for claimed in claims(guard):

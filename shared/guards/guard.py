@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9_])?")
+NAME_RULE = (
+    "Begin with a letter or digit, end with one or '_', and use letters, digits, '.', '-' and '_'"
+    " between, 64 characters at most."
+)
 
 
 class Mode(StrEnum):
@@ -49,11 +53,7 @@ def check_name(value: str) -> str:
     """Accept a guard's name."""
     if NAME.fullmatch(value):
         return value
-    raise PydanticCustomError(
-        "guard_name",
-        "Begin with a letter or digit, end with one or '_', and use letters, digits, '.', '-' and '_'"
-        " between, 64 characters at most.",
-    )
+    raise PydanticCustomError("guard_name", NAME_RULE)
 
 
 ModeField = Annotated[Mode, BeforeValidator(read_mode)]

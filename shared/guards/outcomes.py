@@ -125,7 +125,7 @@ class Outcomes:
 
 def log_outcome(event: dict[str, Any]) -> None:
     """Log an outcome in one line; alerts look for its words (`infra/modules/alerts.bicep`)."""
-    is_good = event["type"] in (OutcomeType.RESTORED, OutcomeType.RESUMED)
+    is_good = event["type"].removeprefix(PREFIX) in (OutcomeType.RESTORED, OutcomeType.RESUMED)
     circuit = ", circuit open" if event["data"].get("circuit") == "open" else ""
     level = logging.INFO if is_good else logging.WARNING
     log.log(level, "outcome %s of %s%s", event["type"], event["subject"], circuit)

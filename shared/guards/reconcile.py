@@ -139,11 +139,27 @@ class Reconciliation:
     async def _look(self) -> Finding:
         """Look without writing."""
         live = await read_live(self._guard.statement.intent, self._desk.network)
-        return look(live, self._guard, self._desk.settings)
+        finding = look(live, self._guard, self._desk.settings)
+        try:
+            await self._desk.book.check_claims(self._guard.found_in(finding.subnet_id))
+        except Conflict as taken:  # by the guard of another NSG: what was found there is not ours
+            return replace(
+                finding,
+                remaining=(*finding.remaining, problem_json(taken)),
+                subnet_id=None,
+                is_refused=True,
+            )
+        return finding
 
     async def _before_write(self, planned: LivePlan) -> None:
-        """Ask the circuit, and note what is about to be done, in case nobody lives to tell of it."""
+        """Ask the circuit, and note what is about to be done, in case nobody lives to tell of it.
+
+        Raises:
+            CircuitOpens: it would be one restoration too many.
+            Conflict: the subnet is another guard's.
+        """
         finding, now = seen(planned), time.time()
+        await self._desk.book.check_claims(self._guard.found_in(finding.subnet_id))
         is_registration = self._cause.kind == "registration"
         limits = self._desk.settings.circuit
         if not is_registration and not self._guard.circuit.allows(finding.digest, now, limits):
@@ -313,7 +329,7 @@ class Reconciliation:
             self._guard = await self._desk.book.change(self._guard.key, change)
         except NotFound:  # it was deleted meanwhile; what was done is done
             self._guard = change(self._guard)
-        except PreconditionFailed as error:
+        except (PreconditionFailed, Conflict) as error:  # Conflict: a claim was lost just now
             raise Transient(str(error)) from error
 
 
@@ -335,7 +351,7 @@ def seen(planned: LivePlan, conflict: Conflict | None = None) -> Finding:
     """Return what a look found."""
     live, plan = planned.live, planned.plan
     before = verdict_of(plan.before, live.is_associated)
-    problem = {"kind": conflict.kind, "message": str(conflict)} if conflict else None
+    problem = problem_json(conflict) if conflict else None
     return Finding(
         verdict=before,
         verdict_before=before,
@@ -345,6 +361,11 @@ def seen(planned: LivePlan, conflict: Conflict | None = None) -> Finding:
         watched=watched_by(live.statement, live),
         is_refused=conflict is not None,
     )
+
+
+def problem_json(conflict: Conflict) -> dict[str, Any]:
+    """Spell what forbids every write."""
+    return {"kind": conflict.kind, "message": str(conflict)}
 
 
 def announcement(guard: Guard, finding: Finding) -> str | None:

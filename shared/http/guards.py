@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from shared.applying.applying import check_scope
+from shared.applying.live import locate
+from shared.cloud.resources import same_id
 from shared.documents import read_document
-from shared.errors import Conflict, FieldError, InvalidInput, PreconditionFailed
+from shared.errors import Conflict, FieldError, GuardError, InvalidInput, PreconditionFailed
 from shared.guards.declared import new_guard
 from shared.guards.findings import Cause
-from shared.guards.guard import NAME, GuardStatement
+from shared.guards.guard import NAME, NAME_RULE, GuardStatement
 from shared.guards.outcomes import Outcomes, OutcomeType, outcome
 from shared.guards.service import open_book, reconcile
 from shared.http.answers import answered, json_response
-from shared.http.requests import read_json, read_limit
+from shared.http.requests import network_for, read_json, read_limit
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
@@ -45,10 +47,11 @@ async def put_guard(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `PUT /api/guards/{name}`: create or replace a guard, and prove (and restore) at once."""
     name = request.route_params["name"]
     statement = read_document(GuardStatement, read_json(request))
-    if not NAME.fullmatch(name) or (statement.name or name).lower() != name.lower():
-        raise InvalidInput(
-            [FieldError("/name", "Leave it out, or give the name that stands in the path.")]
-        )
+    if not NAME.fullmatch(name):
+        raise InvalidInput([FieldError("/name", f"The name in the path: {NAME_RULE}")])
+    if (statement.name or name).lower() != name.lower():
+        message = f"The path names the guard {name}: leave the name out here, or give that one."
+        raise InvalidInput([FieldError("/name", message)])
     wanted = request.headers.get("if-match")
     guard, is_new = await register(name, statement, wanted, request.headers.get("if-none-match"))
     return shown(guard, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
@@ -74,7 +77,7 @@ async def register(
     if old is not None and if_none_match == "*":
         raise PreconditionFailed(f"There is a guard {name} already.")
     check_declared(old)
-    new = new_guard(statement, old.name if old else name)
+    new = await in_its_subnet(new_guard(statement, old.name if old else name))
     if old is None:
         await book.create(new)
     else:
@@ -88,6 +91,39 @@ async def register(
         await book.replace(old, kept)
     guard = await reconcile(name, Cause("registration"))
     return guard or new, old is None
+
+
+async def in_its_subnet(guard: Guard) -> Guard:
+    """Return a guard with the subnet in which ARM says its file system is, so that it claims that.
+
+    Where this cannot be told it stays as it is; the reconcile says why.
+    """
+    intent = guard.statement.intent
+    network = network_for(intent, live=True)
+    if network is None or intent.file_system_id is None:
+        return guard
+    try:
+        located = locate(await network.file_system(intent.file_system_id))
+    except GuardError:
+        return guard
+    return guard.found_in(located.subnet_id)
+
+
+async def check_free(name: str, statement: GuardStatement) -> None:
+    """Raise `Conflict` where a guard of another NSG has the name, or another has the NSG or subnet.
+
+    An apply asks before it writes; `register` then has the last word.
+    """
+    book = await open_book()
+    old, new = await book.find(name), await in_its_subnet(new_guard(statement, name))
+    check_declared(old)
+    if old is not None and not same_id(old.nsg_id, new.nsg_id):
+        raise Conflict(
+            "guard-name-taken",
+            f"The guard {old.name} keeps {old.nsg_id}: give this one another name.",
+            {"guard": old.name, "resource": old.nsg_id},
+        )
+    await book.check_claims(new)
 
 
 @answered

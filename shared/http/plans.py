@@ -15,7 +15,7 @@ from shared.documents import Document, read_document
 from shared.errors import Conflict, FieldError
 from shared.guards.guard import ForeignRulesField, GuardName, GuardStatement, Mode, ModeField
 from shared.http.answers import answered, json_response
-from shared.http.guards import guard_json, register
+from shared.http.guards import check_free, guard_json, register
 from shared.http.operations import accept_operation, is_asynchronous
 from shared.http.requests import network_for, read_json
 from shared.http.verdicts import (
@@ -130,11 +130,18 @@ async def apply_rules(
 
 
 async def apply_now(asked: ApplyRequest) -> dict[str, Any]:
-    """Apply an intent and return the contract's answer; raises as `Application.run`."""
+    """Apply an intent and return the contract's answer.
+
+    Raises:
+        Conflict: the guard to be registered cannot be; nothing is written then. Else as
+            `Application.run` does.
+    """
     network = network_for(asked.intent, live=True)
     if network is None:
         raise AssertionError
     application = Application(asked.intent, asked.terms, read_settings(), network)
+    if asked.guard is not None:
+        await check_free(asked.guard.name, asked.guard_statement)
     try:
         applied = await application.run()
     except Conflict as conflict:

@@ -13,7 +13,7 @@ from shared.amlfs.statement import IntentStatement
 from shared.amlfs.verification import extent_of
 from shared.applying.live import read_live
 from shared.documents import Document, read_document
-from shared.errors import FieldError, InvalidInput, NotFound
+from shared.errors import FieldError, InvalidInput
 from shared.http.answers import answered, json_response
 from shared.http.requests import network_for, read_flag, read_json
 from shared.http.verdicts import association_json, verdict_json
@@ -59,10 +59,9 @@ async def verify_rules(request: func.HttpRequest) -> func.HttpResponse:
     given = read_given_rules(body)
     asked = read_both(VerifyRequest, body, () if lenient else given.errors)
     is_live = asked.security_rules is None
-    live = await read_live(asked.intent, network_for(asked.intent, live=is_live), with_nsg=is_live)
-    if is_live:
-        if live.nsg is None:
-            raise NotFound(f"There is no network security group {live.nsg_id}.")
+    network = network_for(asked.intent, live=is_live)
+    live = await read_live(asked.intent, network, with_nsg=is_live, must_exist=True)
+    if live.nsg is not None:
         given = read_rules(live.nsg.rules, "/properties/securityRules")
     question = live.question(virtual_network=asked.extent(live))
     verification = await asyncio.to_thread(question.about, given.rules)

@@ -230,7 +230,9 @@ def test_missing_things_are_named(service, azure) -> None:
     azure.network()
     intent = {**INTENT, "clientSubnets": [{"id": f"{VNET}/subnets/gone"}]}
     assert "gone" in ask(service, status=404, intent=intent)["detail"]
-    assert NSG in ask(service, "verify", status=404)["detail"]
+    problem = ask(service, "verify", status=404)
+    assert "network security group nsg-lustre" in problem["detail"]
+    assert problem["arm"]["code"] == "ResourceNotFound"
 
 
 def test_a_client_subnet_that_overlaps_is_named_where_it_was_stated(service, azure) -> None:
@@ -264,6 +266,13 @@ def test_a_change_in_between_is_read_and_planned_again(service, broken) -> None:
     assert ask(service)["applied"]
     counted = broken.counted()
     assert (counted[NSG_READ], counted[NSG_WRITE]) == (3, 2)
+
+
+def test_what_keeps_changing_is_said_with_arms_answer(service, broken, monkeypatch) -> None:
+    monkeypatch.setenv("AMLFS_REQUEST_SECONDS", "1")
+    path = "*/networksecuritygroups/*"
+    broken.fail(method="PUT", path=path, status=412, code="PreconditionFailed", times=99)
+    assert ask(service, status=503)["arm"]["code"] == "PreconditionFailed"
 
 
 def test_somebody_elses_change_is_never_lost(service, broken) -> None:

@@ -94,6 +94,16 @@ def test_a_location_of_another_cloud_is_told(service, azure) -> None:
     )
 
 
+@pytest.mark.parametrize("call", ["plan", "verify", "apply"])
+def test_a_location_that_is_not_the_networks_is_told(service, azure, call) -> None:
+    azure.nsg([])
+    azure.network(NSG)
+    assert "location-of-another-region" not in codes(ask(service, call))
+    elsewhere = ask(service, call, intent={**INTENT, "location": "West Europe"})
+    told = {notice["code"]: notice["message"] for notice in elsewhere["notices"]}
+    assert "in eastus, the intent says westeurope" in told["location-of-another-region"]
+
+
 # -- the NSG --------------------------------------------------------------------------------------
 
 

@@ -188,6 +188,30 @@ def test_a_file_system_made_anew_in_another_subnet_is_followed(idle) -> None:
     assert idle.get()["status"]["lastOutcome"] in ("restored", "blocked")
 
 
+def test_a_file_system_that_moves_into_another_guards_subnet_changes_nothing_there(guarded) -> None:
+    azure, new = guarded.azure, f"{VNET}/subnets/lustre2"
+    azure.put(new, {"properties": {"addressPrefix": "10.0.9.0/24"}})
+    azure.put(FILE_SYSTEM, {"location": "eastus", "properties": {"filesystemSubnet": new}})
+    intent = {k: v for k, v in INTENT.items() if k not in ("location", "fileSystemSubnet")}
+    intent |= {"fileSystemId": FILE_SYSTEM, "networkSecurityGroupId": NSG + "2"}
+    assert guarded.put("second", status=201, intent=intent, reassociate=True)
+    guarded.quiet()
+    azure.delete(FILE_SYSTEM)
+    guarded.quiet()
+    guarded.forget()
+    azure.put(FILE_SYSTEM, {"location": "eastus", "properties": {"filesystemSubnet": LUSTRE}})
+    guarded.quiet()
+    assert guarded.types() == ["blocked"]
+    (event,) = guarded.outcomes()
+    assert event["data"]["remaining"][-1]["kind"] == "guarded-already"
+    guarded.post("reconcile", "second")
+    guarded.run("sweep")
+    guarded.quiet()
+    assert guarded.types() == ["blocked"], "once"
+    assert guarded.writes() == 1, "the file system alone"
+    assert azure.get(LUSTRE)["properties"]["networkSecurityGroup"]["id"] == NSG
+
+
 def test_what_cannot_be_repaired_is_announced_once_with_the_witness(guarded) -> None:
     deny = rule("deny-public", 100, "Outbound", "Deny", destinationAddressPrefix="Internet")
     leaking = rule("ssh", 100, "Inbound", "Allow", **SSH)

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.azure import INTENT, LUSTRE, NSG
+from tests.azure import FILE_SYSTEM, INTENT, LUSTRE, NSG
 from tests.planning.test_plan import nineteen
 
 
@@ -54,6 +54,17 @@ def test_two_guards_cannot_have_one_nsg_or_one_subnet(guarded) -> None:
     assert problem["resource"] == LUSTRE.lower()
     guarded.service.delete("/api/guards/fs")
     assert guarded.put("second", status=201)
+
+
+def test_a_guard_by_its_file_system_cannot_take_anothers_subnet(guarded) -> None:
+    properties = {"filesystemSubnet": LUSTRE}
+    guarded.azure.put(FILE_SYSTEM, {"location": "eastus", "properties": properties})
+    intent = {k: v for k, v in INTENT.items() if k not in ("location", "fileSystemSubnet")}
+    intent |= {"fileSystemId": FILE_SYSTEM, "networkSecurityGroupId": NSG + "2"}
+    problem = guarded.put("second", status=409, intent=intent, reassociate=True)
+    assert (problem["guard"], problem["resource"]) == ("fs", LUSTRE.lower())
+    assert [one["name"] for one in guarded.service.get("/api/guards").json()["value"]] == ["fs"]
+    assert guarded.writes() == 1, "the file system alone"
 
 
 def test_of_many_who_want_one_nsg_one_gets_it(idle) -> None:
@@ -161,13 +172,33 @@ def test_what_is_wrong_is_pointed_at(idle, body, pointer) -> None:
 
 
 def test_a_name_that_cannot_be_is_refused(idle) -> None:
-    assert idle.service.put("/api/guards/-x", json={"intent": INTENT}).status_code == 422
+    answer = idle.service.put("/api/guards/-x", json={"intent": INTENT})
+    assert answer.status_code == 422
+    assert "Begin with a letter or digit" in answer.text
 
 
 def test_outside_the_allowed_scopes_no_guard_is_made(idle, monkeypatch) -> None:
     monkeypatch.setenv("AMLFS_ALLOWED_SCOPES", "/subscriptions/other")
     idle.put(status=403)
     assert idle.service.get("/api/guards/fs").status_code == 404
+
+
+def test_an_apply_that_cannot_register_its_guard_writes_nothing(guarded) -> None:
+    guarded.put(mode="audit")  # it does not mend the NSG itself
+    guarded.azure.delete(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
+    before = guarded.azure.client.get(NSG, params={"api-version": "2024-07-01"}).json()
+    other = {**INTENT, "networkSecurityGroupId": NSG + "2"}
+    cases = {
+        "guard-name-taken": {"intent": other, "guard": {"name": "FS"}, "reassociate": True},
+        "guarded-already": {"intent": INTENT, "guard": {"name": "second"}},
+    }
+    for kind, body in cases.items():
+        answer = guarded.service.post("/api/apply", json=body)
+        assert (answer.status_code, answer.json()["guard"]) == (409, "fs")
+        assert answer.json()["type"].endswith(kind)
+    after = guarded.azure.client.get(NSG, params={"api-version": "2024-07-01"}).json()
+    assert after["etag"] == before["etag"]
+    assert guarded.azure.client.get(NSG + "2", params={"api-version": "2024-07-01"}).is_error
 
 
 def test_apply_registers_a_guard_too(idle) -> None:
