@@ -48,6 +48,6 @@ def test_azure_installs_what_the_service_names_and_nothing_of_development() -> N
 
 def test_the_readmes_commands_name_files_that_exist() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    named = re.findall(r"(?:-d @|\]\((?!https?:))([\w./-]+)", text)
+    named = re.findall(r"(?:-d @(?!-)|\]\((?!https?:))([\w./-]+)", text)
     assert named
     assert [name for name in named if not (ROOT / name).exists()] == []

@@ -39,6 +39,14 @@ PORT_FIELDS = {side: (f"{side}PortRange", f"{side}PortRanges") for side in ADDRE
 """The fields of a rule's two sides: the singular, the plural, and the one for groups."""
 
 
+FIRST_DEFAULT = 65000
+"""The priorities of Azure's default rules begin here."""
+
+DEFAULT_RULE = (
+    "Give a number from 100 to 4096; Azure's default rules are added by themselves: leave them out."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ReadRules:
     """What `read_rules` found.
@@ -68,7 +76,7 @@ def read_rules(documents: Sequence[object], at: str = "/securityRules") -> ReadR
             slots[reading.rule.direction, reading.rule.priority].append(reading)
     for (direction, priority), several in slots.items():
         for reading in several if len(several) > 1 else ():
-            reading.fail("priority", f"{len(several)} {direction} rules have priority {priority}.")
+            reading.fail("priority", twice(len(several), direction, priority))
     errors = [error for reading in readings for error in reading.errors]
     errors += too_many([reading.rule for reading in readings], at)
     stand_ins = [rule for i, reading in enumerate(readings) for rule in reading.rules(i)]
@@ -151,7 +159,9 @@ class Reading:
 
     def _priority(self, value: object) -> int:
         priority = value if type(value) is int else read_integer(value)
-        if priority is None or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
+        if priority is not None and priority >= FIRST_DEFAULT:
+            self.fail("priority", DEFAULT_RULE)
+        elif priority is None or not LOWEST_PRIORITY <= priority <= HIGHEST_PRIORITY:
             self.fail("priority", "Give a number from 100 to 4096.")
         return priority if priority is not None else LOWEST_PRIORITY
 
@@ -227,6 +237,13 @@ def unknown_rule(
     """Return a rule of which it is not known what it matches; the word is no other rule's."""
     flow = Flow(Protocol.ANY, (word,), (word,))
     return SecurityRule(name, priority, direction, access, flow)
+
+
+def twice(number: int, direction: Direction, priority: int) -> str:
+    """Say that several rules of one direction have the same priority."""
+    return (
+        f"{number} {direction} rules have priority {priority}: ARM refuses that, give each its own."
+    )
 
 
 def too_many(rules: Sequence[SecurityRule], at: str) -> Iterator[FieldError]:

@@ -74,6 +74,7 @@ WRONG = {
     "no name": ({**arm(), "name": None}, "/name", "name"),
     "priority 99": (arm(priority=99), "/properties/priority", "100 to 4096"),
     "priority 4097": (arm(priority="4097"), "/properties/priority", "100 to 4096"),
+    "a default rule": (arm(priority=65000), "/properties/priority", "added by themselves"),
     "priority true": (arm(priority=True), "/properties/priority", "100 to 4096"),
     "no direction": (arm(direction=...), "/properties/direction", "Inbound, Outbound"),
     "access": (flat(access="Maybe"), "/access", "Allow, Deny"),
