@@ -10,14 +10,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from shared.amlfs.requirements import is_published, requirements
+from shared.nsg.limits import TAG
 from shared.nsg.locations import Cloud
 from shared.nsg.rules import Direction, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from shared.amlfs.catalogue import Catalogue
     from shared.amlfs.intent import Intent
+    from shared.nsg.rules import SecurityRule
     from shared.nsg.service_tags import ServiceTags
 
 SMALLEST_SUBNET = 27
@@ -25,6 +27,10 @@ SMALLEST_SUBNET = 27
 
 Source: "Azure Managed Lustre prerequisites", Microsoft Learn: /27 takes 4 to 16 TiB.
 """
+
+
+SUGGESTIONS = 5
+"""For so many unknown words the nearest tags are looked for: it takes some milliseconds each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,23 @@ def about_exceptions(intent: Intent, tags: ServiceTags) -> Iterator[Notice]:
                     " taken as you spelled it. ARM refuses a tag it does not know.",
                     f"/intent/exceptions/{i}",
                 )
+
+
+def about_words(rules: Iterable[SecurityRule], tags: ServiceTags) -> Iterator[Notice]:
+    """Words in rules that are no service tag of any list, each with the first rule that has it."""
+    found: dict[str, SecurityRule] = {}
+    for rule in rules:
+        for word in (*rule.flow.sources, *rule.flow.destinations):
+            if TAG.fullmatch(word) and tags.canonical(word) is None:
+                found.setdefault(word, rule)
+    for number, (word, rule) in enumerate(found.items()):
+        nearest = ", ".join(tags.nearest(word)) if number < SUGGESTIONS else ""
+        yield Notice(
+            "unknown-service-tag",
+            f"{rule.name} ({rule.direction} {rule.priority}) names {word}: {tags.cloud} has no such"
+            f" service tag, change {tags.change_number}; what it stands for is unknown."
+            f"{f' The nearest are {nearest}.' if nearest else ''}",
+        )
 
 
 def about_cloud(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> Iterator[Notice]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
 
-from shared.amlfs.advice import Notice
+from shared.amlfs.advice import Notice, about_words
 from shared.amlfs.prefixes import Prefix
 from shared.amlfs.statement import IntentStatement
 from shared.amlfs.verification import extent_of
@@ -68,6 +68,7 @@ async def verify_rules(request: func.HttpRequest) -> func.HttpResponse:
     notices = [
         *live.notices,
         *(Notice("unreadable-rule", error.message, error.pointer) for error in given.errors),
+        *about_words(given.rules, question.tags),
     ]
     return json_response(verdict_json(verification, notices, association_of(live)))
 

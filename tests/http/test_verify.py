@@ -101,6 +101,19 @@ def test_every_error_of_intent_and_rules_at_once(service) -> None:
     assert "/securityRules/19/properties/priority" in pointers
 
 
+def test_a_word_that_is_no_tag_is_told_with_the_nearest(service) -> None:
+    wrong = rule("open-storage", 200, destinationAddressPrefix="Storge")
+    (told,) = [
+        notice["message"]
+        for notice in verify(service, [*article(), wrong])["notices"]
+        if notice["code"] == "unknown-service-tag"
+    ]
+    assert told.startswith("open-storage (Outbound 200) names Storge")
+    assert "Storage" in told.partition("nearest are")[2]
+    usual = verify(service, article())["notices"]
+    assert "unknown-service-tag" not in [notice["code"] for notice in usual]
+
+
 def test_a_lenient_reader_takes_wrong_rules_as_unknown(service) -> None:
     verdict = verify(service, [*article(), BAD], query={"lenient": "true"})
     assert verdict["verdict"] == "undecided"
