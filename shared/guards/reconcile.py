@@ -123,7 +123,8 @@ class Reconciliation:
             self._before_write,
         )
         try:
-            return found(await application.run())
+            finding = found(await application.run())
+            await self._check_subnet(finding.subnet_id)
         except Transient:
             if not application.may_have_written:
                 await self._keep(lambda guard: replace(guard, pending=None))
@@ -135,13 +136,14 @@ class Reconciliation:
             if conflict.arm is not None:
                 raise  # a lock: nothing that a look would tell
             return await self._look()
+        return finding
 
     async def _look(self) -> Finding:
         """Look without writing."""
         live = await read_live(self._guard.statement.intent, self._desk.network)
         finding = look(live, self._guard, self._desk.settings)
         try:
-            await self._desk.book.check_claims(self._guard.found_in(finding.subnet_id))
+            await self._check_subnet(finding.subnet_id)
         except Conflict as taken:  # by the guard of another NSG: what was found there is not ours
             return replace(
                 finding,
@@ -159,7 +161,7 @@ class Reconciliation:
             Conflict: the subnet is another guard's.
         """
         finding, now = seen(planned), time.time()
-        await self._desk.book.check_claims(self._guard.found_in(finding.subnet_id))
+        await self._check_subnet(finding.subnet_id)
         is_registration = self._cause.kind == "registration"
         limits = self._desk.settings.circuit
         if not is_registration and not self._guard.circuit.allows(finding.digest, now, limits):
@@ -169,6 +171,12 @@ class Reconciliation:
         checked = self._guard.status.last_checked
         event["id"] = str(uuid.uuid5(RESTORATIONS, f"{self._guard.key} {etag} {checked}"))
         await self._keep(lambda guard: replace(guard, pending=same_or(guard.pending, event)))
+
+    async def _check_subnet(self, subnet_id: str | None) -> None:
+        """Raise `Conflict` where the file system is in a subnet that is another guard's."""
+        there = self._guard.found_in(subnet_id)
+        if there is not self._guard:
+            await self._desk.book.check_claims(there)
 
     async def _tell_of_the_dead(self) -> None:
         """Finish the story of a write whose process did not live to tell it."""

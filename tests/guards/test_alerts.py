@@ -54,6 +54,19 @@ def test_a_restoration_sounds_no_alert(guarded, caplog) -> None:
     assert sounded(caplog) == set()
 
 
+def test_what_is_well_again_is_no_warning(guarded, caplog) -> None:
+    guarded.azure.delete(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
+    guarded.quiet()
+    guarded.post("suspend")
+    guarded.post("resume")
+    levels = {
+        record.getMessage().split()[1].removeprefix("amlfs.guard."): record.levelname
+        for record in caplog.records
+        if record.getMessage().startswith("outcome ")
+    }
+    assert levels == {"restored": "INFO", "suspended": "WARNING", "resumed": "INFO"}
+
+
 def test_an_open_circuit(guarded, caplog, monkeypatch) -> None:
     monkeypatch.setenv("AMLFS_CIRCUIT_SAME", "1")
     undo(guarded, 2)

@@ -188,28 +188,40 @@ def test_a_file_system_made_anew_in_another_subnet_is_followed(idle) -> None:
     assert idle.get()["status"]["lastOutcome"] in ("restored", "blocked")
 
 
-def test_a_file_system_that_moves_into_another_guards_subnet_changes_nothing_there(guarded) -> None:
+@pytest.mark.parametrize("filtered_by", [NSG, NSG + "2"], ids=["the other's NSG", "its own NSG"])
+def test_a_file_system_in_another_guards_subnet_changes_nothing_there(guarded, filtered_by) -> None:
     azure, new = guarded.azure, f"{VNET}/subnets/lustre2"
     azure.put(new, {"properties": {"addressPrefix": "10.0.9.0/24"}})
     azure.put(FILE_SYSTEM, {"location": "eastus", "properties": {"filesystemSubnet": new}})
     intent = {k: v for k, v in INTENT.items() if k not in ("location", "fileSystemSubnet")}
     intent |= {"fileSystemId": FILE_SYSTEM, "networkSecurityGroupId": NSG + "2"}
+    guarded.put(mode="audit")
     assert guarded.put("second", status=201, intent=intent, reassociate=True)
-    guarded.quiet()
+    azure.put(f"{NSG}2", {"location": "eastus", "properties": {"securityRules": azure.rules()}})
+    azure.put(
+        LUSTRE,
+        {
+            "properties": {
+                "addressPrefix": "10.0.1.0/24",
+                "networkSecurityGroup": {"id": filtered_by},
+            }
+        },
+    )
     azure.delete(FILE_SYSTEM)
     guarded.quiet()
     guarded.forget()
     azure.put(FILE_SYSTEM, {"location": "eastus", "properties": {"filesystemSubnet": LUSTRE}})
     guarded.quiet()
-    assert guarded.types() == ["blocked"]
-    (event,) = guarded.outcomes()
-    assert event["data"]["remaining"][-1]["kind"] == "guarded-already"
+    told = [event for event in guarded.outcomes() if event["subject"] == "guards/second"]
+    assert [event["type"] for event in told] == ["amlfs.guard.blocked"]
+    assert told[0]["data"]["remaining"][-1]["kind"] == "guarded-already"
     guarded.post("reconcile", "second")
     guarded.run("sweep")
     guarded.quiet()
-    assert guarded.types() == ["blocked"], "once"
+    assert len([e for e in guarded.outcomes() if e["subject"] == "guards/second"]) == 1, "once"
     assert guarded.writes() == 1, "the file system alone"
-    assert azure.get(LUSTRE)["properties"]["networkSecurityGroup"]["id"] == NSG
+    subnet = azure.get(LUSTRE)["properties"]
+    assert subnet["networkSecurityGroup"]["id"] == filtered_by
 
 
 def test_what_cannot_be_repaired_is_announced_once_with_the_witness(guarded) -> None:
