@@ -2,7 +2,8 @@
 """Everything a developer does, in one file of standard library only.
 
 python3 dev.py run      set up, then the service on http://127.0.0.1:7071
-python3 dev.py demo     set up, then the story in a minute
+python3 dev.py azure    set up, then the Azure emulator alone, for `run --azure`
+python3 dev.py demo     set up, then a demonstration of a minute
 python3 dev.py test     set up, then lint, types, layers and tests
 python3 dev.py bench    set up, then the measurements
 python3 dev.py package  set up, then dist/amlfs-network-guard.zip, as Azure runs it
@@ -44,14 +45,30 @@ def main() -> int:
     run_parser = commands.add_parser("run", help="the service, on this machine")
     run_parser.add_argument("--port", type=int, default=7071, help="HTTP (default 7071)")
     run_parser.add_argument(
-        "--arm-port", type=int, default=7072, help="the embedded Azure (default 7072)"
+        "--arm-port", type=int, default=7072, help="the Azure emulator (default 7072)"
     )
     run_parser.add_argument("--no-estate", action="store_true", help="start with an empty Azure")
     run_parser.add_argument(
-        "--arm-https-port", type=int, help="the embedded Azure over https too, for az"
+        "--arm-https-port", type=int, help="the Azure emulator over https too, for az"
     )
     run_parser.add_argument("--watch", action="store_true", help="reload when a file changes")
     run_parser.add_argument("--function-key", help="ask callers for this key, as Azure does")
+    run_parser.add_argument(
+        "--isolated",
+        action="store_true",
+        help="functions in processes of their own, as Azure has it",
+    )
+    run_parser.add_argument(
+        "--instances", type=int, help="processes of each, where isolated (default 2)"
+    )
+    run_parser.add_argument(
+        "--azure", metavar="URL", help="use an Azure emulator that runs already"
+    )
+
+    azure_parser = commands.add_parser("azure", help="the Azure emulator alone")
+    azure_parser.add_argument("--arm-port", type=int, default=7072, help="ARM (default 7072)")
+    azure_parser.add_argument("--no-estate", action="store_true", help="start with an empty Azure")
+    azure_parser.add_argument("--arm-https-port", type=int, help="over https too, for az")
 
     test_parser = commands.add_parser("test", help="lint, types, layers, tests")
     test_parser.add_argument("--deep", action="store_true", help="many more random cases")
@@ -66,7 +83,7 @@ def main() -> int:
     bench_parser = commands.add_parser("bench", help="the measurements")
     bench_parser.add_argument("--quick", action="store_true", help="under 50 seconds")
 
-    commands.add_parser("demo", help="the story in a minute: rules are broken and come back")
+    commands.add_parser("demo", help="a demonstration: rules are broken and come back")
     commands.add_parser("package", help="what is deployed, with its size and cold start")
     commands.add_parser("snapshots", help="renew infra/**/*.snapshot.json with the Bicep compiler")
     commands.add_parser("setup", help="the virtual environment alone")
@@ -86,6 +103,7 @@ def main() -> int:
     return {
         "setup": lambda *_: 0,
         "run": run,
+        "azure": azure,
         "demo": demo,
         "test": test,
         "bench": bench,
@@ -108,13 +126,27 @@ def run(python: Path, options: argparse.Namespace) -> int:
         arguments += ["--function-key", options.function_key]
     if options.no_estate:
         arguments.append("--no-estate")
+    if options.isolated or options.instances is not None:
+        arguments += ["--isolated", "--instances", str(options.instances or 2)]
+    if options.azure:
+        arguments += ["--azure", options.azure]
+    if options.arm_https_port is not None:
+        arguments += ["--arm-https-port", str(options.arm_https_port)]
+    return become(python, *arguments)
+
+
+def azure(python: Path, options: argparse.Namespace) -> int:
+    """Start the Azure emulator alone; services come and go with `run --azure`."""
+    arguments = ["-m", "local", "--azure-only", "--arm-port", str(options.arm_port)]
+    if options.no_estate:
+        arguments.append("--no-estate")
     if options.arm_https_port is not None:
         arguments += ["--arm-https-port", str(options.arm_https_port)]
     return become(python, *arguments)
 
 
 def demo(python: Path, _: argparse.Namespace) -> int:
-    """Play the story in the terminal; the exit code is 0 only if every rule is back."""
+    """Run the demonstration in the terminal; the exit code is 0 only if every rule is back."""
     return call(python, "-m", "local.demo")
 
 

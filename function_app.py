@@ -8,17 +8,14 @@ functions bring a function key, but for `health`.
 from __future__ import annotations
 
 import os
-import typing
 
 import azure.functions as func
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 
-Messages = typing.List[str]  # noqa: UP006 - the runtime knows no other spelling
-
 STORAGE = "AzureWebJobsStorage"
 OPERATIONS = "amlfs-operations"
-LOOKS, DRIFTED = "amlfs-looks", "amlfs-guards"
+LOOKS, GUARDS, SWEEPS = "amlfs-looks", "amlfs-guards", "amlfs-sweeps"
 SWEEP_SCHEDULE = os.environ.get("AMLFS_SWEEP_SCHEDULE") or "0 */15 * * * *"
 
 
@@ -58,7 +55,7 @@ async def apply(req: func.HttpRequest, queue: func.Out[str]) -> func.HttpRespons
 @app.route("operations/{id}", methods=["GET"])
 @app.queue_output(arg_name="queue", queue_name=OPERATIONS, connection=STORAGE)
 async def operation(req: func.HttpRequest, queue: func.Out[str]) -> func.HttpResponse:
-    """How an operation is going, then what it came to."""
+    """How an operation is going, then its result."""
     from shared.http.operations import report_operation
 
     return await report_operation(req, queue=queue)
@@ -100,8 +97,8 @@ async def register_guard(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.route("guards/{name}", methods=["DELETE"])
-async def forget_guard(req: func.HttpRequest) -> func.HttpResponse:
-    """Forgets a guard; its NSG stays as it is."""
+async def remove_guard(req: func.HttpRequest) -> func.HttpResponse:
+    """Deletes a guard; its NSG stays as it is."""
     from shared.http.guards import delete_guard
 
     return await delete_guard(req)
@@ -109,7 +106,7 @@ async def forget_guard(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("guards/{name}/reconcile", methods=["POST"])
 async def reconcile_now(req: func.HttpRequest) -> func.HttpResponse:
-    """Has a guard look now."""
+    """Looks at a guard now, and restores."""
     from shared.http.guards import reconcile_now as run
 
     return await run(req)
@@ -117,7 +114,7 @@ async def reconcile_now(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("guards/{name}/suspend", methods=["POST"])
 async def suspend_guard(req: func.HttpRequest) -> func.HttpResponse:
-    """Has a guard stop writing and go on looking."""
+    """Stops a guard's writes; it goes on looking."""
     from shared.http.guards import suspend_guard as run
 
     return await run(req)
@@ -125,7 +122,7 @@ async def suspend_guard(req: func.HttpRequest) -> func.HttpResponse:
 
 @app.route("guards/{name}/resume", methods=["POST"])
 async def resume_guard(req: func.HttpRequest) -> func.HttpResponse:
-    """Has a guard go on, its circuit closed."""
+    """Lets a guard write again, its circuit closed."""
     from shared.http.guards import resume_guard as run
 
     return await run(req)
@@ -140,32 +137,38 @@ async def guard_history(req: func.HttpRequest) -> func.HttpResponse:
 
 
 @app.event_grid_trigger(arg_name="event")
-@app.queue_output(arg_name="looks", queue_name=LOOKS, connection=STORAGE)
-async def on_network_change(event: func.EventGridEvent, looks: func.Out[Messages]) -> None:
+async def on_network_change(event: func.EventGridEvent) -> None:
     """Azure says that an NSG, a network or a file system changed: re-validate, and restore."""
     from shared.guards.triggers import on_event
 
-    looks.set(await on_event(event))
+    await on_event(event)
 
 
 @app.queue_trigger(arg_name="message", queue_name=LOOKS, connection=STORAGE)
 async def look_again(message: func.QueueMessage) -> None:
-    """The second look at a guard, when no event has come for a while: a first read may be stale."""
+    """The second look at a guard, some seconds after the last event: a first read may be stale."""
     from shared.guards.triggers import on_look
 
     await on_look(message.get_body().decode())
 
 
 @app.timer_trigger(arg_name="timer", schedule=SWEEP_SCHEDULE)
-@app.queue_output(arg_name="drifted", queue_name=DRIFTED, connection=STORAGE)
-async def sweep(timer: func.TimerRequest, drifted: func.Out[Messages]) -> None:
-    """The net under the events: looks at everything in pages, and queues the guards that drifted."""
+async def sweep(timer: func.TimerRequest) -> None:
+    """Finds what events missed: divides the guards into parts, and queues a message for each."""
     from shared.guards.triggers import on_timer
 
-    drifted.set(await on_timer(timer.past_due))
+    await on_timer(timer.past_due)
 
 
-@app.queue_trigger(arg_name="message", queue_name=DRIFTED, connection=STORAGE)
+@app.queue_trigger(arg_name="message", queue_name=SWEEPS, connection=STORAGE)
+async def sweep_subscription(message: func.QueueMessage) -> None:
+    """Looks at one part of the guards in pages of ARM's lists, and queues those that need work."""
+    from shared.guards.triggers import on_part
+
+    await on_part(message.get_body().decode())
+
+
+@app.queue_trigger(arg_name="message", queue_name=GUARDS, connection=STORAGE)
 async def reconcile_guard(message: func.QueueMessage) -> None:
     """Reconciles the guard that a message names."""
     from shared.guards.triggers import on_drifted
@@ -173,9 +176,9 @@ async def reconcile_guard(message: func.QueueMessage) -> None:
     await on_drifted(message.get_body().decode())
 
 
-@app.queue_trigger(arg_name="message", queue_name=f"{DRIFTED}-poison", connection=STORAGE)
+@app.queue_trigger(arg_name="message", queue_name=f"{GUARDS}-poison", connection=STORAGE)
 async def report_poison(message: func.QueueMessage) -> None:
-    """Tells of a guard that could not be reconciled, however often it was tried."""
+    """Announces a guard that could not be reconciled, however often it was tried."""
     from shared.guards.triggers import on_poison
 
     await on_poison(message.get_body().decode())

@@ -1,6 +1,6 @@
-"""The story in a minute: a broken NSG is mended, and stays so, whatever others do to it.
+"""The demonstration: a broken NSG is repaired, and stays so, whatever others do to it.
 
-`python3 dev.py demo` starts the service and the embedded Azure on free ports, plays it and ends by
+`python3 dev.py demo` starts the service and the Azure emulator on free ports, runs it and ends by
 itself; its exit code is 0 only if every rule is back.
 """
 
@@ -32,8 +32,8 @@ SECONDS = 15
 """What takes longer has failed."""
 
 
-class Story:
-    """The service and the embedded Azure, and what is told of them."""
+class Demo:
+    """The service and the Azure emulator, and what happens between them."""
 
     def __init__(self, service: httpx.Client, azure: httpx.Client) -> None:
         self.service = service
@@ -59,17 +59,21 @@ class Story:
             time.sleep(0.02)
         say(f"   ✓ {what}, after {1000 * (time.monotonic() - started):.0f} ms")
 
-    def told(self, count: int) -> None:
-        """Wait until the guard has told so many outcomes."""
-        self.wait("it is told", lambda: len(self.outcomes()) >= count)
+    def published(self, count: int) -> None:
+        """Wait until the guard has published so many restorations."""
+        self.wait("outcome published", lambda: len(self.restorations()) >= count)
+
+    def restorations(self) -> list[dict[str, Any]]:
+        """Return the guard's `restored` outcomes, oldest first."""
+        return [one for one in self.outcomes() if one["type"].endswith(".restored")]
 
     def outcomes(self) -> list[dict[str, Any]]:
         """Return the guard's outcomes, oldest first."""
-        answer = self.service.get(f"/api/guards/{GUARD}/history").json()
+        answer = self.service.get(f"/api/guards/{GUARD}/hidemo").json()
         return list(reversed(answer["value"]))
 
     def play(self) -> None:
-        """Play the story."""
+        """Run it, step by step."""
         say("1  A file system's NSG, as people left it")
         verdict = self.service.post("/api/verify", json={"intent": self.intent}).json()
         for requirement in verdict["requirements"]:
@@ -80,26 +84,26 @@ class Story:
                     f" {packet['protocol']} {packet['source']} → {packet['destination']}:"
                     f"{packet['destinationPort']}"
                 )
-        say("2  A guard is registered: it mends the NSG with one write, foreign rules untouched")
+        say("2  A guard is registered: it repairs the NSG with one write, foreign rules untouched")
         self.service.put(f"/api/guards/{GUARD}", json={"intent": self.intent}).raise_for_status()
-        for change in self.outcomes()[-1]["data"]["changes"]:
+        for change in self.restorations()[-1]["data"]["changes"]:
             say(f"   · {change['action']} {change['name']}")
         self.wait("the verdict is compliant", self.is_compliant)
         say("3  Somebody deletes AMLFS-Out-KeyVault")
         self.azure.delete(f"{self.nsg}/securityRules/AMLFS-Out-KeyVault", params=QUERY)
         self.wait("the rule is back", lambda: self.has("AMLFS-Out-KeyVault"))
-        self.told(2)
+        self.published(2)
         say("4  A pipeline overwrites the whole NSG with its template")
         body = {"location": "eastus", "properties": {"securityRules": []}}
         self.azure.put(self.nsg, params=QUERY, json=body)
         self.wait("nineteen rules are back", lambda: len(self.rules()) >= 19)
-        self.told(3)
+        self.published(3)
         say("5  Somebody takes the NSG off the subnet")
         properties = {"addressPrefix": "10.0.3.0/24"}
         self.azure.put(self.subnet, params=QUERY, json={"properties": properties})
         self.wait("the subnet has its NSG again", self.is_compliant)
-        self.told(4)
-        say("6  What the guard tells on the outcome topic")
+        self.published(4)
+        say("6  The outcomes that the guard has published")
         for event in self.outcomes():
             names = ", ".join(change["name"] for change in event["data"].get("changes", ()))
             short = f"{names[:70]}…" if len(names) > 70 else names
@@ -116,14 +120,14 @@ class Story:
 
 
 @contextmanager
-def stage() -> Iterator[Story]:
-    """Start the embedded Azure and the service on free ports."""
+def stage() -> Iterator[Demo]:
+    """Start the Azure emulator and the service on free ports."""
     listener = listen(0)
     address = f"http://127.0.0.1:{listener.getsockname()[1]}"
     webhook = f"{address}/runtime/webhooks/EventGrid?functionName=on_network_change"
     with BoxServer(listen(0)) as azure:
         azure.call(fill)
-        settle_in(azure.url)
+        settle_in(azure.url, listener.getsockname()[1])
         azure.call(lambda box: box.events.subscribe(Subscription(endpoint=webhook)))
         server = uvicorn.Server(uvicorn.Config(load_host().application(), log_level="error"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -133,19 +137,19 @@ def stage() -> Iterator[Story]:
                 httpx.Client(base_url=address, timeout=30) as service,
                 httpx.Client(base_url=azure.url) as arm,
             ):
-                yield Story(service, arm)
+                yield Demo(service, arm)
         finally:
             server.should_exit = True
             thread.join()
 
 
 def main() -> int:
-    """Play the story; 0 if it ends well."""
+    """Run it; 0 if every rule is back."""
     logging.basicConfig(level=logging.CRITICAL)
-    with stage() as story:
-        story.play()
-        is_well = story.is_well and story.is_compliant()
-    say("It is well." if is_well else "Something did not come back.")
+    with stage() as demo:
+        demo.play()
+        is_well = demo.is_well and demo.is_compliant()
+    say("All rules are back." if is_well else "Something did not come back.")
     return 0 if is_well else 1
 
 

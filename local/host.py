@@ -28,8 +28,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route as Endpoint
 
 from local import event_grid
+from local import queues as storage
 from local.functions import LocalFunction, load_functions
-from local.queues import Message, Queues
+from local.queues import LocalQueues, Message, Queues
 from local.timers import run_timer, timer_request
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class FunctionsHost:
         functions: Sequence[LocalFunction],
         route_prefix: str = "api",
         function_key: str | None = None,
+        queues: Queues | None = None,
     ) -> None:
         """Hold the functions.
 
@@ -63,11 +65,12 @@ class FunctionsHost:
             functions: of the app.
             route_prefix: stands before every route.
             function_key: what callers must bring; None asks nobody for a key.
+            queues: where messages are; None: in this process.
         """
         self.functions = functions
         self.route_prefix = route_prefix
         self.function_key = function_key
-        self.queues = Queues()
+        self.queues: Queues = queues or LocalQueues()
         self.routes: list[tuple[Route, LocalFunction]] = sorted(
             ((f.route(route_prefix), f) for f in functions if f.is_http),
             key=lambda entry: entry[0].specificity,
@@ -80,10 +83,15 @@ class FunctionsHost:
                 Endpoint("/admin/functions", self.list_functions, methods=["GET"]),
                 Endpoint("/admin/functions/{name}", self.run_by_hand, methods=["POST"]),
                 Endpoint(event_grid.PATH, self.receive_events, methods=["POST", "OPTIONS"]),
+                Endpoint(f"{storage.PATH}/{{queue}}/messages", self.put_message, methods=["POST"]),
                 Endpoint("/{path:path}", self.serve, methods=EVERY_METHOD),
             ],
             lifespan=self.lifespan,
         )
+
+    async def put_message(self, request: Request) -> Response:
+        """Take a message that the service sends through the SDK."""
+        return await storage.receive(request, self.queues)
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -93,7 +101,7 @@ class FunctionsHost:
             kind = function.trigger["type"]
             if kind == "queueTrigger":
                 handle = functools.partial(self.run_message, function)
-                self.queues.serve(function.trigger["queueName"], handle)
+                await self.queues.serve(function.trigger["queueName"], handle)
             elif kind == "timerTrigger":
                 call = functools.partial(self.run_timer, function)
                 work = run_timer(function.trigger["schedule"], call)
@@ -129,9 +137,9 @@ class FunctionsHost:
             if body is None:
                 return Response(status_code=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
             outputs = {name: Output() for name in function.outputs("queue")}
-            returned = await function.invoke(http_request(request, parameters, body), **outputs)
-            response = http_response(returned)
-            self.send(function, outputs)
+            given = http_request(request, parameters, body, self.address_of(request))
+            response = http_response(await function.invoke(given, **outputs))
+            await self.send(function, outputs)
             outcome = "Succeeded"
         except Exception:
             log.exception("%s failed", function.name)
@@ -146,11 +154,11 @@ class FunctionsHost:
             )
         return response
 
-    def send(self, function: LocalFunction, outputs: dict[str, Output]) -> None:
+    async def send(self, function: LocalFunction, outputs: dict[str, Output]) -> None:
         """Put what a function has set into its queues, once it has returned."""
         for name, binding in function.outputs("queue").items():
             for body in outputs[name].messages():
-                self.queues.put(binding["queueName"], body)
+                await self.queues.put(binding["queueName"], body)
 
     async def call(self, function: LocalFunction, value: Any) -> None:
         """Call a function that no request waits for, and send what it sets; raises what it raises."""
@@ -163,7 +171,7 @@ class FunctionsHost:
             duration = 1000 * (time.perf_counter() - started)
             text = "Executed 'Functions.%s' (%s, Duration=%.0fms)"
             log.info(text, function.name, outcome, duration)
-        self.send(function, outputs)
+        await self.send(function, outputs)
 
     async def run_message(self, function: LocalFunction, message: Message) -> None:
         """Call a function with a message of its queue."""
@@ -188,6 +196,10 @@ class FunctionsHost:
         except Exception:
             log.exception("%s failed", function.name)
             raise
+
+    def address_of(self, request: Request) -> str | None:
+        """Return the caller's address, which Azure's front end appends to `X-Forwarded-For`."""
+        return f"{request.client.host}:{request.client.port}" if request.client else None
 
     async def receive_events(self, request: Request) -> Response:
         """Answer Event Grid's deliveries to `?functionName=`."""
@@ -287,17 +299,22 @@ def closers() -> list[Callable[[], Awaitable[None]]]:
     """Return what the app has opened and Azure's host closes by ending the process."""
     known = (
         ("shared.cloud.topic", "close_publishers"),
+        ("shared.cloud.queues", "close_queues"),
         ("shared.cloud.clients", "close_clients"),
         ("shared.cloud.store", "close_stores"),
     )
     return [getattr(sys.modules[name], close) for name, close in known if name in sys.modules]
 
 
-def load_host(function_key: str | None = None) -> FunctionsHost:
+def load_host(function_key: str | None = None, queues: Queues | None = None) -> FunctionsHost:
     """Read the project's `function_app` and `host.json`."""
+    return FunctionsHost(load_functions(), route_prefix(), function_key, queues)
+
+
+def route_prefix() -> str:
+    """Return what stands before every route, by `host.json`."""
     settings = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
-    prefix = settings.get("extensions", {}).get("http", {}).get("routePrefix", "api")
-    return FunctionsHost(load_functions(), prefix, function_key)
+    return str(settings.get("extensions", {}).get("http", {}).get("routePrefix", "api"))
 
 
 async def read_body(request: Request) -> bytes | None:
@@ -316,13 +333,16 @@ def converter(binding: str) -> Any:
     return registry.get_binding_registry().get(binding)
 
 
-def http_request(request: Request, parameters: dict[str, str], body: bytes) -> Any:
+def http_request(
+    request: Request, parameters: dict[str, str], body: bytes, address: str | None
+) -> Any:
     """Return what a function with an HTTP trigger receives."""
+    forwarded = [("x-forwarded-for", address)] if address else []
     datum = Datum(
         {
             "method": Datum(request.method, "string"),
             "url": Datum(str(request.url), "string"),
-            "headers": joined(request.headers.items()),
+            "headers": joined([*request.headers.items(), *forwarded]),
             "query": joined(request.query_params.multi_items()),
             "params": joined(parameters.items()),
             "body": Datum(body, "bytes"),

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
+import signal
 import socket
 import sys
+import tempfile
+import threading
+import urllib.request
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import uvicorn
 
-from local.azure.filters import Subscription
 from local.azure.sample import fill
 from local.azure.serving import BoxServer
 from local.host import ROOT, load_host
+from local.isolated import load_isolated_host
+from local.queues import PATH, StorageQueues, connection_to
 
 HOST = "127.0.0.1"
+WEBHOOK = "on_network_change"
 CERTIFICATE = ROOT / ".tools/embedded-azure.pem"
-"""Who issued the certificate of the embedded Azure; new at every start."""
+"""Who issued the certificate of the Azure emulator; new at every start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +35,13 @@ class Options:
 
     Attributes:
         port: of the functions.
-        arm_port: of the embedded Azure.
-        estate: whether the embedded Azure begins with a small estate, or empty.
-        arm_https_port: of the embedded Azure over https, as az demands; None: it is not served.
+        arm_port: of the Azure emulator.
+        estate: whether the Azure emulator begins with a small estate, or empty.
+        arm_https_port: of the Azure emulator over https, as az demands; None: it is not served.
         function_key: what callers must bring; None asks nobody for a key.
+        azure: address of an Azure emulator that runs already; None: one is started.
+        instances: worker processes of the HTTP functions, and of every other function; None: everything
+            runs in this process.
     """
 
     port: int = 7071
@@ -38,32 +49,33 @@ class Options:
     estate: bool = True
     arm_https_port: int | None = None
     function_key: str | None = None
+    azure: str | None = None
+    instances: int | None = None
 
 
 def serve(options: Options) -> None:
-    """Start the embedded Azure, load the app, listen, and serve until interrupted."""
-    logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s")
-    for name in ("watchfiles", "azure", "azure.core.pipeline.policies.http_logging_policy"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    listener, arm_listener = listen(options.port, "--port"), listen(options.arm_port, "--arm-port")
-    address = f"http://{HOST}:{listener.getsockname()[1]}"
-    https = None
-    if options.arm_https_port is not None:
-        https = listen(options.arm_https_port, "--arm-https-port"), CERTIFICATE
-    with BoxServer(arm_listener, https) as azure:
-        if options.estate:
-            azure.call(fill)
-        settle_in(azure.url)
-        webhook = f"{address}/runtime/webhooks/EventGrid?functionName=on_network_change"
-        if options.function_key:
-            webhook += f"&code={options.function_key}"
-        azure.call(lambda box: box.events.subscribe(Subscription(endpoint=webhook)))
-        host = load_host(options.function_key)
+    """Start the Azure emulator, load the app, listen, and serve until interrupted."""
+    start_logging()
+    with ExitStack() as stack:
+        listener = listen(options.port, "--port")
+        address = f"http://{HOST}:{listener.getsockname()[1]}"
+        url = options.azure.rstrip("/") if options.azure else start_azure(options, stack)
+        settle_in(url, listener.getsockname()[1])
+        if options.instances is not None and not os.environ.get("AMLFS_STORE"):
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="amlfs-"))
+            os.environ["AMLFS_STORE"] = f"sqlite:{folder}/guards.db"
+        register_webhook(url, address, options.function_key)
+        queues = queues_in_storage()
+        host = (
+            load_isolated_host(options.function_key, queues, options.instances)
+            if options.instances is not None
+            else load_host(options.function_key, queues)
+        )
         say(f"Functions on {address} (Ctrl+C ends):")
         for line in host.describe(address):
             say(f"    {line}")
-        say(f"The embedded Azure on {azure.url}, with no need for a token:")
-        for line in tour(azure.url, estate=options.estate):
+        say(f"The Azure emulator on {url}, with no need for a token:")
+        for line in tour(url, estate=options.estate and options.azure is None):
             say(f"    {line}")
         if options.arm_https_port is not None:
             say(f"    over https for az on {options.arm_https_port}, certificate {CERTIFICATE}")
@@ -74,11 +86,75 @@ def serve(options: Options) -> None:
             uvicorn.Server(config).run(sockets=[listener])
 
 
-def settle_in(azure_url: str) -> None:
-    """Set what Azure would: the ARM endpoint, the managed identity, and that all may be written.
+def start_logging() -> None:
+    """Log to the terminal."""
+    logging.basicConfig(level=logging.INFO, format="[%(asctime)s] %(message)s")
+    for name in ("watchfiles", "azure", "azure.core.pipeline.policies.http_logging_policy"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def start_azure(options: Options, stack: ExitStack) -> str:
+    """Start the Azure emulator until the stack is closed; returns its address."""
+    arm_listener = listen(options.arm_port, "--arm-port")
+    https = None
+    if options.arm_https_port is not None:
+        https = listen(options.arm_https_port, "--arm-https-port"), CERTIFICATE
+    azure = stack.enter_context(BoxServer(arm_listener, https))
+    if options.estate:
+        azure.call(fill)
+    return azure.url
+
+
+def serve_azure(options: Options) -> None:
+    """Serve the Azure emulator alone until interrupted."""
+    start_logging()
+    with ExitStack() as stack:
+        url = start_azure(options, stack)
+        say(f"The Azure emulator on {url}, with no need for a token (Ctrl+C ends):")
+        for line in tour(url, estate=options.estate):
+            say(f"    {line}")
+        if options.arm_https_port is not None:
+            say(f"    over https for az on {options.arm_https_port}, certificate {CERTIFICATE}")
+        ended = threading.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: ended.set())
+        while not ended.wait(0.5):  # a wait without an end cannot be interrupted on Windows
+            pass
+
+
+def register_webhook(azure_url: str, address: str, key: str | None) -> None:
+    """Have an Azure emulator deliver events to this service, in place of an earlier one.
+
+    Where the address is not that of an emulator there is nothing to register.
+    """
+    if os.environ.get("AMLFS_ARM_ENDPOINT") != azure_url:
+        return
+    endpoint = f"{address}/runtime/webhooks/EventGrid?functionName={WEBHOOK}"
+    if key:
+        endpoint += f"&code={key}"
+    body = json.dumps({"name": WEBHOOK, "endpoint": endpoint}).encode()
+    request = urllib.request.Request(f"{azure_url}/_box/webhooks", body, method="POST")  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=10):  # noqa: S310 - loopback, or what --azure says
+            pass
+    except OSError as error:
+        sys.exit(
+            f"No Azure emulator answers on {azure_url} ({error}): start 'python3 dev.py azure'."
+        )
+
+
+def queues_in_storage() -> StorageQueues | None:
+    """Return the queues of Azurite, where `AzureWebJobsStorage` names it; None: in this process."""
+    connection = os.environ.get("AzureWebJobsStorage", "")
+    return StorageQueues(connection) if PATH not in connection else None
+
+
+def settle_in(azure_url: str, port: int) -> None:
+    """Set what Azure would: the ARM endpoint, the managed identity, queues, and that all may be written.
 
     What the environment says already stands; a real ARM endpoint there means the real Azure.
     """
+    os.environ.setdefault("AzureWebJobsStorage", connection_to(port))
     if os.environ.setdefault("AMLFS_ARM_ENDPOINT", azure_url) != azure_url:
         return
     os.environ.setdefault("AMLFS_ALLOWED_SCOPES", "/")
@@ -88,7 +164,7 @@ def settle_in(azure_url: str) -> None:
 
 
 def tour(azure_url: str, *, estate: bool) -> list[str]:
-    """Return how to look at the embedded Azure."""
+    """Return how to look at the Azure emulator."""
     networks = "subscriptions/00000000-0000-0000-0000-000000000001/providers/Microsoft.Network"
     lines = [
         f"curl -s '{azure_url}/{networks}/networkSecurityGroups?api-version=2024-07-01'",

@@ -46,10 +46,27 @@ async def invocation(seconds: float, correlation_id: str | None = None) -> Async
         _correlation.reset(correlated)
 
 
+@asynccontextmanager
+async def within(seconds: float) -> AsyncIterator[None]:
+    """Bound what is inside to a shorter time than the invocation has; raises `Transient` at its end."""
+    if seconds == float("inf"):
+        yield
+        return
+    bounded = _deadline.set(time.monotonic() + seconds)
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        reasons = _reasons.get([])
+        raise out_of_time(seconds, reasons[-1] if reasons else None) from None
+    finally:
+        _deadline.reset(bounded)
+
+
 def out_of_time(seconds: float, last: Transient | None) -> Transient:
     """Return that the time is over, and what was waited for last."""
     text = (
-        f"Azure did not get it done within {seconds:g} seconds. Ask again: what was taken meanwhile"
+        f"Azure did not get it done within {seconds:.3g} seconds. Ask again: what was taken meanwhile"
         " is not done twice."
     )
     if last is None:

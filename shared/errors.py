@@ -1,7 +1,7 @@
 """What can go wrong, as one small tree; triggers translate it once, nobody catches it to drop it.
 
-`InvalidInput` and `Refused` are the caller's to mend, `NotFound` and `Conflict` need a decision by a
-person, `Transient` goes away by itself, `ArmRefused` does not.
+The caller can correct `InvalidInput` and `OutsideAllowedScopes`. A person must decide about `NotFound`
+and `Conflict`. `Transient` goes away by itself, `ArmRefused` does not.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class InvalidInput(GuardError):
         self.errors = tuple(errors)
 
 
-class TooIntricate(GuardError):
+class TooComplex(GuardError):
     """A question whose answer would take too long."""
 
 
@@ -69,7 +69,7 @@ class Misconfigured(GuardError):
     """A setting that cannot be used."""
 
 
-class Refused(GuardError):
+class OutsideAllowedScopes(GuardError):
     """A write outside the scopes that the service may write to."""
 
 
@@ -95,6 +95,10 @@ class Conflict(GuardError):
         super().__init__(message, arm)
         self.kind = kind
         self.facts = dict(facts or {})
+
+
+class Withdrawn(GuardError):
+    """A guard may no longer write: it was suspended, changed or deleted since its write was planned."""
 
 
 class PreconditionFailed(GuardError):
@@ -136,3 +140,11 @@ class StillRunning(Transient):
 
 class ArmRefused(GuardError):
     """ARM says no, and will say so again: missing rights, a policy, a body that it does not take."""
+
+
+class UnexpectedAnswer(ArmRefused):
+    """ARM answered with a document that the service cannot read."""
+
+
+class InternalFailure(GuardError):
+    """The service failed in a way that nobody foresaw; its log has the details."""

@@ -14,7 +14,7 @@ from shared.errors import Misconfigured
 from shared.nsg.locations import Cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 ARM_ENDPOINTS = {
     Cloud.PUBLIC: "https://management.azure.com",
@@ -59,6 +59,9 @@ class Settings:
         circuit: when a guard stops writing.
         outcome_topic: where outcomes are sent; None: nowhere.
         guards: those declared with the deployment, as JSON or a path.
+        declared_may_be_suspended: whether a declared guard can be suspended over HTTP.
+        history_days: outcomes are kept for so long.
+        operation_days: operations that ended are kept for so long.
     """
 
     allowed_scopes: tuple[str, ...]
@@ -70,6 +73,9 @@ class Settings:
     circuit: CircuitLimits
     outcome_topic: str | None
     guards: str | None
+    declared_may_be_suspended: bool = False
+    history_days: float = 90
+    operation_days: float = 7
 
     @property
     def arm_scope(self) -> str:
@@ -119,11 +125,22 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ),
         outcome_topic=get("AMLFS_OUTCOME_TOPIC_ENDPOINT") or None,
         guards=get("AMLFS_GUARDS") or None,
+        declared_may_be_suspended=read_flag(get, "AMLFS_DECLARED_MAY_BE_SUSPENDED"),
+        history_days=number("AMLFS_HISTORY_DAYS", 90),
+        operation_days=number("AMLFS_OPERATION_DAYS", 7),
     )
 
 
+def read_flag(get: Callable[[str], str | None], name: str) -> bool:
+    """Read true or false, in any case; raises `Misconfigured`."""
+    text = (get(name) or "false").strip().lower()
+    if text not in ("true", "false"):
+        raise Misconfigured(f"{name}: {text!r} is neither true nor false.")
+    return text == "true"
+
+
 def read_number(text: str | None, name: str, default: float) -> float:
-    """Read a positive number of seconds; raises `Misconfigured`."""
+    """Read a positive number; raises `Misconfigured`."""
     if not text:
         return default
     try:

@@ -65,7 +65,7 @@ class EventGrid:
 
     Attributes:
         raised: all events, in order.
-        subscriptions: where they are delivered, by endpoint.
+        subscriptions: where they are delivered, by name.
         outcomes: what the topic has taken, in order.
     """
 
@@ -94,8 +94,9 @@ class EventGrid:
             await self._session.close()
 
     def subscribe(self, subscription: Subscription) -> None:
-        """Deliver events to an endpoint from now on; a second subscription of it replaces the first."""
-        self.subscriptions[subscription.endpoint] = subscription
+        """Deliver events to an endpoint from now on; see `Subscription`."""
+        self.subscriptions[subscription.name or subscription.endpoint] = subscription
+        self._validated = {one for one in self._validated if one[0] != subscription.endpoint}
 
     # -- raising ----------------------------------------------------------------------------------
 
@@ -105,11 +106,9 @@ class EventGrid:
         event = event_of(operation, settings.eventSchema)
         raised = Raised(event)
         self.raised.append(raised)
-        wanted = [
-            endpoint for endpoint, one in self.subscriptions.items() if one.filter.passes(event)
-        ]
+        wanted = [name for name, one in self.subscriptions.items() if one.filter.passes(event)]
         raised.filtered = bool(self.subscriptions) and not wanted
-        for webhook in wanted:
+        for name in wanted:
             if chance.random() < settings.eventLossRate:
                 raised.lost = True
                 continue
@@ -117,8 +116,8 @@ class EventGrid:
             for _ in range(copies):
                 spread = chance.uniform(0, 10) if settings.eventReorder else 1
                 delay = settings.eventDelaySeconds * spread
-                self._waiting[webhook].append(raised)
-                self._start(self._deliver(webhook, raised, delay))
+                self._waiting[name].append(raised)
+                self._start(self._deliver(name, raised, delay))
 
     def _start(self, delivery: Any) -> None:
         task = asyncio.get_running_loop().create_task(delivery)
@@ -127,19 +126,22 @@ class EventGrid:
 
     # -- delivering -------------------------------------------------------------------------------
 
-    async def _deliver(self, webhook: str, raised: Raised, delay: float) -> None:
+    async def _deliver(self, name: str, raised: Raised, delay: float) -> None:
         """Deliver one event, and what waits beside it, again and again where that helps.
 
         A batch is taken or refused as a whole, as Event Grid has it. Source: "Event Grid message
         delivery and retry: output batching", Microsoft Learn.
         """
         await asyncio.sleep(delay)
-        batch = self._batch_of(webhook, raised)
+        batch = self._batch_of(name, raised)
         if not batch:  # it went with another's batch
             return
         waited = 0.0
         for attempt in range(1, TRIES + 1):
-            status = await self._try(webhook, [raised.event for raised in batch])
+            subscription = self.subscriptions.get(name)
+            if subscription is None:  # it was deleted: nobody wants the event any more
+                break
+            status = await self._try(subscription.endpoint, [raised.event for raised in batch])
             now = datetime.now(UTC).isoformat()
             for one in batch:
                 one.deliveries.append({"status": status, "time": now, "attempt": attempt})
@@ -153,9 +155,9 @@ class EventGrid:
         for one in batch:
             one.dead_lettered = True
 
-    def _batch_of(self, webhook: str, raised: Raised) -> list[Raised]:
-        """Take an event, and others of its schema that wait for the same webhook, up to a batch."""
-        waiting = self._waiting[webhook]
+    def _batch_of(self, name: str, raised: Raised) -> list[Raised]:
+        """Take an event, and others of its schema that wait for the same subscription."""
+        waiting = self._waiting[name]
         if raised not in waiting:
             return []
         waiting.remove(raised)

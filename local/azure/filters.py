@@ -51,7 +51,11 @@ class EventFilter(Control):
 
 
 class Subscription(Control):
-    """An event subscription: a webhook, and what it is told."""
+    """An event subscription: a webhook, and which events it wants.
 
+    A second one of the same name replaces the first; without a name, the endpoint is one.
+    """
+
+    name: str = ""
     endpoint: Annotated[str, StringConstraints(pattern="^https?://")]
     filter: EventFilter = Field(default_factory=EventFilter)

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from shared.amlfs.requirements import exception_requirements, requirements
-from shared.errors import TooIntricate
+from shared.errors import TooComplex
 from shared.nsg.evaluation import Chain
 from shared.nsg.extents import ADDRESSES, HOST, Extents, read_prefix
 from shared.nsg.proofs import Proof, ProofVerdict, Prover
@@ -82,12 +82,12 @@ def verify(
             the file system and its clients.
 
     Raises:
-        TooIntricate: the rules overlap each other in too many ways.
+        TooComplex: the rules overlap each other in too many ways.
     """
     try:
         return prove_all(intent, rules, catalogue, tags, virtual_network or extent_of(intent))
     except TooIntricateError:
-        raise TooIntricate(
+        raise TooComplex(
             "These rules overlap each other in more ways than can be looked at in some seconds:"
             " many port ranges on both ends of many rules. Verify them with fewer of those."
         ) from None

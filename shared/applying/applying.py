@@ -1,49 +1,65 @@
-"""Apply: read, plan, write with one guarded call, prove what came of it.
+"""Apply: read, plan, write with one guarded call, prove what ARM accepted.
 
 A change is computed in memory and written as one PUT with `If-Match`. Whatever fails when, the NSG has
-either its old rules or its new ones. What fails by itself is tried again while there is time; what
-does not is said at once.
+either its old rules or its new ones. What goes away by itself is tried again while there is time; what
+does not is raised at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-import itertools
+import contextlib
 import random
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from shared.applying.live import read_live
 from shared.applying.planned import plan_live
+from shared.applying.writes import (
+    NoJournal,
+    WriteState,
+    is_unchanged,
+    new_write,
+    was_accepted,
+)
+from shared.cloud.resources import read_nsg
 from shared.context import pause
 from shared.errors import (
     Busy,
     Conflict,
+    GuardError,
+    OutcomeUnknown,
+    OutsideAllowedScopes,
     PreconditionFailed,
-    Refused,
     StillRunning,
     Transient,
 )
 from shared.nsg.limits import RULES_PER_NSG
+from shared.planning.changes import Action
 from shared.planning.documents import read_documents
 from shared.planning.plan import ForeignRules
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Sequence
+    from types import TracebackType
+    from typing import Self
 
     from shared.amlfs.statement import IntentStatement
     from shared.amlfs.verification import Verification
+    from shared.applying.live import Live
     from shared.applying.planned import LivePlan
-    from shared.cloud.network import Network
+    from shared.applying.writes import Document, WriteJournal
+    from shared.cloud.network import Network, RunningWrite
     from shared.cloud.resources import NetworkSecurityGroup
     from shared.errors import ArmAnswer
+    from shared.planning.changes import Change
     from shared.planning.rows import Blocked
     from shared.settings import Settings
 
-T = TypeVar("T")
-
 ATTEMPTS = 12
-"""So often is a write refused because of somebody else's before that is said."""
+"""So often may a write be refused because of somebody else's before the run ends."""
 
 PATIENCE = 5
 """So many operations of others, one after the other, are waited for."""
@@ -53,7 +69,7 @@ BUSY_STATES = (UPDATING, DELETING)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ApplyOptions:
     """What an apply may do.
 
     Attributes:
@@ -72,159 +88,256 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What an apply came to.
+class ApplyResult:
+    """What an apply did.
 
     Attributes:
-        planned: the plan that was carried out; an empty one where nothing was to do.
-        applied: whether this request changed something.
+        planned: the plan that was carried out; an empty one where nothing was left to do.
+        changes: what ARM has accepted from this run, as the contract writes changes.
         etag: of the NSG as it is now; None where an association has changed it since.
-        after: the proof of the rules that ARM says it has taken.
-        is_associated: whether the NSG filters the subnet now; None where nobody knows.
+        after: the proof of the rules that ARM says it has accepted.
+        is_associated: whether the NSG filters the subnet now; None where that is not known.
     """
 
     planned: LivePlan
-    applied: bool
+    changes: tuple[Document, ...]
     etag: str | None
     after: Verification
     is_associated: bool | None
 
+    @property
+    def applied(self) -> bool:
+        """Whether this run changed something."""
+        return bool(self.changes)
 
-class Application:
-    """One intent being applied."""
+
+class ApplyRun:
+    """One intent being applied: an iterator of attempts, which waits before it gives the next one.
+
+    ```
+    async for attempt in run:
+        with attempt:
+            planned = await run.plan()
+            return await run.write(planned)
+    ```
+
+    An attempt that fails in a way that goes away by itself is followed by another one while there is
+    time; anything else is raised.
+    """
 
     def __init__(
         self,
         statement: IntentStatement,
-        terms: Terms,
+        options: ApplyOptions,
         settings: Settings,
         network: Network,
-        before_write: Callable[[LivePlan], Awaitable[None]] | None = None,
+        journal: WriteJournal | None = None,
     ) -> None:
         """Take the intent.
 
         Args:
             statement: of the intent.
-            terms: what may be done.
+            options: what may be done.
             settings: the allowed scopes.
             network: how ARM is read and written.
-            before_write: called with every plan that is about to be written; what it raises forbids it.
+            journal: where writes are recorded; its earlier ones are continued.
         """
-        self._before_write = before_write
-        self._statement = statement
-        self._terms = terms
+        self.id = str(uuid.uuid4())
+        self.options = options
+        self.statement = statement
         self._settings = settings
         self._network = network
-        self._first: LivePlan | None = None
-        self._wrote = False
-        self._in_doubt = False
+        self._journal = journal or NoJournal()
+        earlier = self._journal.earlier
+        self._accepted = [one for one in earlier if one.state is WriteState.ACCEPTED]
+        self._unanswered = [one for one in earlier if one.state is WriteState.SENT]
+        self._last: Attempt | None = None
+        self._number = 0
         self._refusals = 0
         self._others: set[str] = set()
 
     @property
-    def may_have_written(self) -> bool:
-        """Whether a write was taken, or its answer was lost."""
-        return self._wrote or self._in_doubt
+    def has_written(self) -> bool:
+        """Whether ARM has accepted a write of this run."""
+        return bool(self._accepted)
 
-    async def run(self) -> Applied:
-        """Apply the intent.
+    @property
+    def changes(self) -> tuple[Document, ...]:
+        """What ARM has accepted from this run."""
+        return tuple(change for write in self._accepted for change in write.changes)
 
-        Raises:
-            Refused: a resource lies outside the allowed scopes.
-            Conflict: a person must decide: no place for a row, a shared NSG, another NSG's subnet, a
-                lock.
-            Transient: it did not work out in the time; asking again finds out and goes on.
-            ArmRefused: ARM says no for good.
-        """
-        check_scope(self._statement.network_security_group_id, self._settings)
-        for attempt in itertools.count():
-            try:
-                return await self._attempt()
-            except StillRunning:
-                raise
-            except PreconditionFailed as error:
-                self._refusals += 1
-                last, delay = keeps_changing(error.arm), None
-                if self._refusals >= ATTEMPTS:
-                    raise last from None
-            except Transient as error:
-                last, delay = error, error.delay
-            await pause(delay or jitter(attempt), last)
-        raise AssertionError
+    def __aiter__(self) -> Self:
+        return self
 
-    async def _attempt(self) -> Applied:
-        """Read, plan and write once."""
-        live = await read_live(self._statement, self._network)
-        planned = await asyncio.to_thread(plan_live, live, self._terms.foreign_rules)
-        self._first = self._first or planned
-        refuse(planned, self._terms, self._settings)
-        self._wait_for_others(live.nsg, idle=not planned.changes)
-        if not planned.changes:
-            return self._done(planned, live.nsg)
-        if self._before_write is not None:
-            await self._before_write(planned)
-        nsg = live.nsg
-        if planned.writes_rules:
-            body, etag = planned.body(), live.nsg.etag if live.nsg else None
-            nsg = await self._write(self._network.put_nsg(live.nsg_id, body, etag, self._accepted))
-        if planned.associates and live.subnet is not None:
-            subnet = live.subnet.with_nsg(nsg.id if nsg else live.nsg_id)
-            await self._write(self._network.put_subnet(live.subnet, subnet, self._accepted))
-        return self._done(planned, nsg)
+    async def __anext__(self) -> Attempt:
+        if self._last is not None:
+            if self._last.error is None:
+                raise StopAsyncIteration
+            await self._wait(self._last.error)
+        self._last = Attempt()
+        return self._last
 
-    def _wait_for_others(self, nsg: NetworkSecurityGroup | None, *, idle: bool) -> None:
-        """Raise `Busy` while somebody else's operation is under way.
+    async def _wait(self, error: Transient | PreconditionFailed) -> None:
+        """Wait before the next attempt; raises the error where there is no time for it."""
+        self._number += 1
+        if isinstance(error, PreconditionFailed):
+            self._refusals += 1
+            reason: Transient = keeps_changing(error.arm)
+            if self._refusals >= ATTEMPTS:
+                raise reason from None
+        else:
+            reason = error
+        if isinstance(error, OutcomeUnknown) and self._unanswered:
+            with contextlib.suppress(GuardError):  # the next attempt reads again
+                await self._settle(await read_live(self.statement, self._network))
+        await pause(reason.delay or jitter(self._number), reason)
+
+    # -- an attempt -------------------------------------------------------------------------------
+
+    async def plan(self) -> LivePlan:
+        """Read live state and plan; what was read also shows which lost answers were a yes."""
+        live = await read_live(self.statement, self._network)
+        await self._settle(live)
+        return await asyncio.to_thread(plan_live, live, self.options.foreign_rules)
+
+    def check_idle(self, planned: LivePlan) -> None:
+        """Raise `Busy` while somebody else's operation on the NSG is under way.
 
         One that ends is waited for. Where one follows the other without end, the NSG is written all
         the same: what they have changed was read, and `If-Match` guards it.
         """
+        nsg = planned.live.nsg
         if nsg is None or nsg.state not in BUSY_STATES:
             return
         if nsg.state == DELETING:
             raise Busy("The NSG is being deleted.")
         self._others.add(nsg.etag)
-        if not idle and len(self._others) <= PATIENCE:
+        if planned.changes and len(self._others) <= PATIENCE:
             raise Busy("Another operation on the NSG is under way.")
 
-    def _accepted(self) -> None:
-        """Note that ARM has taken a write."""
-        self._wrote = True
+    async def write(self, planned: LivePlan) -> ApplyResult:
+        """Carry out a plan; an empty one writes nothing.
 
-    async def _write(self, write: Awaitable[T]) -> T:
-        """Carry out a write, and remember whether it may have been taken though no answer came."""
-        wrote = self._wrote
+        Raises:
+            Withdrawn: the journal does not permit it (any more).
+            PreconditionFailed: somebody else was faster.
+            Transient: ARM did not get it done.
+            Conflict, ArmRefused: ARM says no.
+        """
+        live, nsg = planned.live, planned.live.nsg
+        if planned.writes_rules:
+            rules = [one for one in planned.changes if one.action is not Action.ASSOCIATE_SUBNET]
+            etag = nsg.etag if nsg else None
+            start = self._network.start_nsg_write(live.nsg_id, planned.body(), etag)
+            nsg = read_nsg(await self._send(live.nsg_id, etag, rules, start))
+        if planned.associates and live.subnet is not None:
+            body = live.subnet.with_nsg(nsg.id if nsg else live.nsg_id)
+            changes = [one for one in planned.changes if one.action is Action.ASSOCIATE_SUBNET]
+            start = self._network.start_subnet_write(live.subnet, body)
+            await self._send(live.subnet.id, live.subnet.etag, changes, start)
+        return self._result(planned, nsg)
+
+    async def _send(
+        self,
+        target: str,
+        etag: str | None,
+        changes: Sequence[Change],
+        start: Awaitable[RunningWrite],
+    ) -> Document:
+        """Send one write, recorded before and after ARM has accepted it, and wait for its end."""
+        write = new_write(target, etag, changes, self.id, time.time())
         try:
-            return await write
-        except Transient as error:
-            refused = isinstance(error, Busy) or error.is_throttled
-            self._in_doubt |= self._wrote == wrote and not refused
+            await self._journal.sending(write)
+        except BaseException:
+            start.close()  # type: ignore[attr-defined] # a coroutine that nobody awaits
             raise
+        try:
+            running = await start
+        except GuardError as error:
+            is_refusal = isinstance(error, Busy) or getattr(error, "is_throttled", False)
+            if isinstance(error, Transient) and not is_refusal:
+                self._unanswered.append(write)
+            else:
+                await self._journal.refuted(write)
+            raise
+        self._accepted.append(write.is_now(WriteState.ACCEPTED))
+        await self._journal.accepted(write)
+        return await running.finish()
 
-    def _done(self, planned: LivePlan, nsg: NetworkSecurityGroup | None) -> Applied:
-        """Prove what ARM says it has taken, and report it."""
-        self._wrote |= self._in_doubt and not planned.changes  # the lost answer was a yes
+    async def _settle(self, live: Live) -> None:
+        """Find out whether writes whose answer was lost were accepted."""
+        for write in list(self._unanswered):
+            if was_accepted(write, live):
+                self._unanswered.remove(write)
+                self._accepted.append(write.is_now(WriteState.ACCEPTED))
+                await self._journal.accepted(write)
+            elif is_unchanged(write, live):  # as far as this read shows, which may be stale
+                await self._journal.refuted(write)
+
+    def _result(self, planned: LivePlan, nsg: NetworkSecurityGroup | None) -> ApplyResult:
+        """Prove what ARM says it has accepted."""
         after = planned.plan.after
         if nsg is not None and planned.writes_rules:
-            standing, _ = read_documents(list(nsg.rules))
-            after = planned.live.question().verify(standing)
-        first = self._first or planned
-        shown = first if self._wrote and not planned.changes else planned
+            existing, _ = read_documents(list(nsg.rules))
+            after = planned.live.question().verify(existing)
         associated = planned.live.is_associated or planned.associates
-        return Applied(
-            planned=replace(shown, live=planned.live),
-            applied=self._wrote,
+        return ApplyResult(
+            planned=planned,
+            changes=self.changes,
             etag=nsg.etag if nsg and not planned.associates else None,
             after=after,
             is_associated=associated if planned.live.subnet else None,
         )
 
 
-def refuse(planned: LivePlan, terms: Terms, settings: Settings) -> None:
+class Attempt:
+    """One attempt of a run.
+
+    Attributes:
+        error: why it failed, where another attempt may succeed.
+    """
+
+    def __init__(self) -> None:
+        self.error: Transient | PreconditionFailed | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> bool:
+        is_worth_another = isinstance(error, Transient | PreconditionFailed)
+        if is_worth_another and not isinstance(error, StillRunning):
+            self.error = error  # type: ignore[assignment]
+            return True
+        return False
+
+
+async def apply(run: ApplyRun, settings: Settings) -> ApplyResult:
+    """Apply an intent.
+
+    Raises:
+        OutsideAllowedScopes: a resource lies outside the allowed scopes.
+        Conflict: a person must decide: no place for a row, a shared NSG, another NSG's subnet, a lock.
+        Transient: it did not get done in the time; asking again finds out what was done and goes on.
+        ArmRefused: ARM says no for good.
+    """
+    check_scope(run.statement.network_security_group_id, settings)
+    async for attempt in run:
+        with attempt:
+            planned = await run.plan()
+            refuse(planned, run.options, settings)
+            run.check_idle(planned)
+            return await run.write(planned)
+    raise AssertionError
+
+
+def refuse(planned: LivePlan, options: ApplyOptions, settings: Settings) -> None:
     """Raise what forbids carrying out a plan; also where there is nothing to do."""
     live = planned.live
-    own = {subnet.lower() for subnet in terms.own_subnets}
+    own = {subnet.lower() for subnet in options.own_subnets}
     others = [user for user in live.other_users if user.lower() not in own]
-    if others and not terms.allow_shared:
+    if others and not options.allow_shared:
         raise Conflict(
             "shared-network-security-group",
             f"{live.nsg_id} also filters {', '.join(others)}: the article's deny rows would"
@@ -233,13 +346,13 @@ def refuse(planned: LivePlan, terms: Terms, settings: Settings) -> None:
             {"otherUsers": others},
         )
     current = live.subnet.nsg_id if live.subnet else None
-    if current and planned.associates and not terms.reassociate:
+    if current and planned.associates and not options.reassociate:
         raise Conflict(
             "subnet-of-another-network-security-group",
             f"{current} filters the subnet. Name that one in the intent, or set reassociate.",
             {"networkSecurityGroupId": current},
         )
-    if planned.plan.blocked and not terms.partial:
+    if planned.plan.blocked and not options.partial:
         raise no_place(planned.plan.blocked)
     if len(planned.plan.rules) > RULES_PER_NSG:
         raise Conflict(
@@ -265,11 +378,11 @@ def no_place(blocked: tuple[Blocked, ...]) -> Conflict:
 
 
 def check_scope(resource_id: str | None, settings: Settings) -> None:
-    """Raise `Refused` where a resource lies outside the scopes that may be written to."""
+    """Raise `OutsideAllowedScopes` where a resource lies outside the scopes that may be written to."""
     if resource_id is None or settings.may_write(resource_id):
         return
     scopes = "; ".join(settings.allowed_scopes)
-    raise Refused(
+    raise OutsideAllowedScopes(
         f"{resource_id} lies outside the scopes that this service may write to"
         f" ({scopes or 'none'}): have its operator extend AMLFS_ALLOWED_SCOPES."
     )

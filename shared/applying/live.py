@@ -15,7 +15,7 @@ from shared.amlfs.advice import Notice, advise
 from shared.amlfs.catalogue import load_catalogue
 from shared.amlfs.statement import SUBNET_ID
 from shared.amlfs.verification import extent_of
-from shared.cloud.resources import parent_id, same_id
+from shared.cloud.resources import parent_id, reading, same_id
 from shared.errors import FieldError, InvalidInput, NotFound
 from shared.nsg.locations import plain
 from shared.nsg.service_tags import shipped_service_tags
@@ -139,8 +139,9 @@ class Located:
 
 
 def locate(file_system: Mapping[str, Any]) -> Located:
-    """Return where an AMLFS file system's body says that it is; raises `InvalidInput`."""
-    subnet = (file_system.get("properties") or {}).get("filesystemSubnet")
+    """Return where a file system is; raises `InvalidInput` or `UnexpectedAnswer`."""
+    with reading("file system", file_system):
+        subnet = (file_system.get("properties") or {}).get("filesystemSubnet")
     if not isinstance(subnet, str) or not SUBNET_ID.fullmatch(subnet):
         message = f"ARM does not say in which subnet it is, but {subnet!r}."
         raise InvalidInput([FieldError("/intent/fileSystemId", message)])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.amlfs.advice import Notice
+from shared.applying.writes import OUR_TAG
 from shared.cloud.resources import parse_id
 from shared.planning.changes import Action, Change, packet_text, shown
 from shared.planning.documents import read_documents
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
     from shared.applying.live import Live
     from shared.errors import FieldError
     from shared.planning.plan import Plan
-
-OUR_TAG = {"amlfs-network-guard": "managed"}
-"""The tag of an NSG that the service has made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class LivePlan:
 
 
 def plan_live(live: Live, foreign_rules: ForeignRules = ForeignRules.KEEP) -> LivePlan:
-    """Plan what makes live state honour its intent; raises `TooIntricate`."""
+    """Plan what makes live state honour its intent; raises `TooComplex`."""
     documents = live.nsg.rules if live.nsg else ()
     standing, unreadable = read_documents(list(documents), "/properties/securityRules")
     plan = make_plan(live.question(foreign_rules), standing)

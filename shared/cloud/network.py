@@ -5,6 +5,7 @@ Documents pass as ARM sent them: the SDK's models are not used, so that unknown 
 
 from __future__ import annotations
 
+import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,6 @@ from shared.cloud.resources import (
     parse_id,
     read_network,
     read_nsg,
-    read_subnet,
 )
 from shared.context import seconds_left
 from shared.errors import (
@@ -30,15 +30,18 @@ from shared.errors import (
     GuardError,
     OutcomeUnknown,
     StillRunning,
+    UnexpectedAnswer,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
     from azure.mgmt.network.aio import NetworkManagementClient
 
     from shared.cloud.resources import Document, ResourceId, Subnet
     from shared.settings import Settings
+
+log = logging.getLogger(__name__)
 
 OPERATION_ENDED = 200
 """The status of a poll that says that an operation has failed or was canceled."""
@@ -57,19 +60,25 @@ class WithoutClosingRead(AzureAsyncOperationPolling[Any, Any]):
 
 
 class FirstAnswer(AsyncARMPolling):
-    """Polls as the SDK does, while there is time; keeps the body that the PUT was answered with."""
+    """Polls as the SDK does, while there is time; keeps the body that the PUT was answered with.
 
-    def __init__(self, accepted: Callable[[], None], *, reads: bool = True) -> None:
-        """Call `accepted` as soon as ARM has taken the write; read the resource at the end, or not."""
+    Attributes:
+        accepted: whether ARM has accepted the write.
+        body: what the PUT was answered with.
+    """
+
+    def __init__(self, *, reads: bool = True) -> None:
+        """Read the resource at the end, or not."""
         algorithms = None if reads else [WithoutClosingRead(), BodyContentPolling[Any, Any]()]
         super().__init__(POLL_SECONDS, lro_algorithms=algorithms)
-        self._accepted = accepted
+        self.accepted = False
         self.body: Document = {}
 
     def initialize(self, client: Any, initial_response: Any, deserialization_callback: Any) -> None:
         """Begin to poll."""
-        self._accepted()
-        self.body = initial_response.http_response.json()
+        self.accepted = True
+        body = initial_response.http_response.json()
+        self.body = body if isinstance(body, dict) else {}
         super().initialize(client, initial_response, deserialization_callback)
 
     async def _delay(self) -> None:
@@ -77,10 +86,53 @@ class FirstAnswer(AsyncARMPolling):
         seconds = self._extract_delay()
         if seconds >= seconds_left():
             raise StillRunning(
-                "ARM has taken the write and is still carrying it out. Ask again: it is not done twice.",
+                "ARM has accepted the write and is still carrying it out. Ask again: it is not done"
+                " twice.",
                 seconds,
             )
         await super()._delay()
+
+
+class RunningWrite:
+    """A write that ARM has accepted, and may still be carrying out."""
+
+    def __init__(
+        self, what: str, polling: FirstAnswer, poller: Any, failure: GuardError | None
+    ) -> None:
+        self._what = what
+        self._polling = polling
+        self._poller = poller
+        self._failure = failure
+
+    async def finish(self) -> Document:
+        """Wait until it is carried out.
+
+        The body that the PUT itself was answered with counts: a poll or a closing read that fails takes
+        nothing back. An operation that fails, or is superseded, does.
+
+        Returns:
+            That body, with the etag that the resource has afterwards where it is known.
+
+        Raises:
+            OutcomeUnknown: ARM's answer does not show what it has accepted.
+            Busy: another operation has superseded this one.
+            StillRunning: it takes longer than there is time.
+        """
+        if self._failure is not None:
+            raise self._failure
+        last: Document = {}
+        try:
+            with translated(self._what):
+                last = await self._poller.result()
+        except StillRunning:
+            raise
+        except GuardError as error:
+            if error.arm is None or error.arm.status == OPERATION_ENDED:
+                raise
+        body = self._polling.body
+        if not isinstance(body.get("properties"), dict):
+            raise OutcomeUnknown(f"{self._what}: ARM's answer does not show what it has accepted.")
+        return body | {"etag": last.get("etag", "")}
 
 
 class Network:
@@ -126,11 +178,15 @@ class Network:
         with translated(f"Reading the file system {where}"):
             response = await self._of(where).send_request(request)
             response.raise_for_status()
-        document: Document = response.json()
+            document: Document = response.json()
         return document
 
     async def pages(self, subscription: str, kind: str) -> AsyncIterator[list[Document]]:
-        """Yield all resources of a type in a subscription, page by page, as ARM sends them."""
+        """Yield all resources of a type in a subscription, page by page, as ARM sends them.
+
+        An element that is no resource (no object, or without an id) is passed over: the guard that it
+        may belong to then finds nothing in the list, and is read by itself.
+        """
         api = LUSTRE_API if kind == FILE_SYSTEMS else NETWORK_API
         link = f"/subscriptions/{subscription}/providers/{kind}?api-version={api}"
         client = self._clients.of(subscription)
@@ -139,82 +195,73 @@ class Network:
                 response = await client.send_request(HttpRequest("GET", link))
                 response.raise_for_status()
                 page = response.json()
-            yield page.get("value") or []
+            if not isinstance(page, dict):
+                raise UnexpectedAnswer(
+                    f"ARM's list of {kind} in subscription {subscription} is no object.",
+                    ArmAnswer(None, "UnexpectedAnswer", None),
+                )
+            value = page.get("value")
+            yield [one for one in value if is_resource(one)] if isinstance(value, list) else []
             link = self._clients.same_host(page.get("nextLink"))
 
-    async def put_nsg(
-        self, nsg_id: str, body: Any, etag: str | None, accepted: Callable[[], None]
-    ) -> NetworkSecurityGroup:
+    async def start_nsg_write(self, nsg_id: str, body: Any, etag: str | None) -> RunningWrite:
         """Replace an NSG that is as it was read, or create one that is not there.
 
         Args:
             nsg_id: of the NSG.
             body: all of it.
             etag: of the state that the body was made from; None where there was none.
-            accepted: called as soon as ARM has taken the write.
-
-        Returns:
-            What the PUT itself was answered with, with the etag that the NSG has afterwards.
 
         Raises:
             PreconditionFailed: it was changed, or made, meanwhile.
-            OutcomeUnknown: the connection broke, or the answer proves nothing.
-            Busy: another operation is under way, or has superseded this one.
-            StillRunning: it takes longer than there is time.
+            OutcomeUnknown: the connection broke before an answer came.
+            Busy: another operation is under way.
         """
         where = parse_id(nsg_id)
         guard = {"If-Match": etag} if etag else {"If-None-Match": "*"}
-        polling = FirstAnswer(accepted)
-        what = f"Writing the network security group {where}"
-        with translated(what):
-            poller = await self._of(where).network_security_groups.begin_create_or_update(
+        begin = self._of(where).network_security_groups.begin_create_or_update
+        return await started(
+            f"Writing the network security group {where}",
+            FirstAnswer(),
+            lambda polling: begin(
                 where.group, where.name, body, headers=guard, polling=polling, cls=raw
-            )
-        last = await finished(poller, what)
-        return read_nsg(proving(polling.body, what) | {"etag": last.get("etag", "")})
+            ),
+        )
 
-    async def put_subnet(self, subnet: Subnet, body: Any, accepted: Callable[[], None]) -> Subnet:
-        """Replace a subnet that is as it was read; raises as `put_nsg`."""
+    async def start_subnet_write(self, subnet: Subnet, body: Any) -> RunningWrite:
+        """Replace a subnet that is as it was read; raises as `start_nsg_write`."""
         where = parse_id(subnet.id)
-        polling = FirstAnswer(accepted, reads=False)
-        what = f"Writing the subnet {where}"
-        with translated(what):
-            poller = await self._of(where).subnets.begin_create_or_update(
-                where.group,
-                where.name,
-                where.child,
-                body,
-                headers={"If-Match": subnet.etag},
-                polling=polling,
-                cls=raw,
-            )
-        await finished(poller, what)
-        return read_subnet(proving(polling.body, what))
+        guard = {"If-Match": subnet.etag}
+        begin = self._of(where).subnets.begin_create_or_update
+        return await started(
+            f"Writing the subnet {where}",
+            FirstAnswer(reads=False),
+            lambda polling: begin(
+                where.group, where.name, where.child, body, headers=guard, polling=polling, cls=raw
+            ),
+        )
 
 
-async def finished(poller: Any, what: str) -> Document:
-    """Wait until a write that ARM has taken is carried out; returns the resource as it is then.
+def is_resource(element: object) -> bool:
+    """Whether an element of a list is an object with an id; logs what is not."""
+    if isinstance(element, dict) and isinstance(element.get("id"), str):
+        return True
+    log.warning("ARM lists something without an id: %.200s", element)
+    return False
 
-    What the PUT itself was answered with counts: a poll or a closing read that fails takes nothing
-    back. An operation that fails, or is superseded, does.
-    """
+
+async def started(
+    what: str, polling: FirstAnswer, begin: Callable[[FirstAnswer], Awaitable[Any]]
+) -> RunningWrite:
+    """Send a write; what goes wrong once ARM has accepted it is kept for `finish`."""
     try:
         with translated(what):
-            document: Document = await poller.result()
-    except StillRunning:
-        raise
+            poller = await begin(polling)
     except GuardError as error:
-        if error.arm is None or error.arm.status == OPERATION_ENDED:
+        if not polling.accepted:
             raise
-        return {}
-    return document
-
-
-def proving(body: Document, what: str) -> Document:
-    """Return the body of a PUT's answer; raises `OutcomeUnknown` where it shows no resource."""
-    if isinstance(body.get("properties"), dict):
-        return body
-    raise OutcomeUnknown(f"{what}: ARM's answer does not show what it has taken.")
+        return RunningWrite(what, polling, None, error)
+    return RunningWrite(what, polling, poller, None)
 
 
 @contextmanager

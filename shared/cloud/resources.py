@@ -6,9 +6,15 @@ Ids are compared without case: ARM answers them in any.
 from __future__ import annotations
 
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from shared.errors import ArmAnswer, UnexpectedAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Document = dict[str, Any]
 
@@ -36,6 +42,28 @@ class ResourceId:
 
     def __str__(self) -> str:
         return self.child or self.name
+
+
+@contextmanager
+def reading(what: str, document: object) -> Iterator[None]:
+    """Turn whatever a document's shape makes fail into `UnexpectedAnswer`."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        resource_id = document.get("id") if isinstance(document, dict) else None
+        raise UnexpectedAnswer(
+            f"ARM shows the {what} {resource_id or '(without an id)'} in a way that cannot be read:"
+            f" {type(error).__name__}: {error}.",
+            ArmAnswer(None, "UnexpectedAnswer", None),
+        ) from error
+
+
+def documents(value: Any) -> list[Document]:
+    """Return a list of JSON objects; raises `TypeError` for anything else."""
+    items = [] if value is None else value
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise TypeError(f"a list of objects is expected, and not {str(value)[:80]}")
+    return items
 
 
 def parse_id(resource_id: str) -> ResourceId:
@@ -85,17 +113,18 @@ class NetworkSecurityGroup:
 
 
 def read_nsg(document: Document) -> NetworkSecurityGroup:
-    """Read an NSG's body."""
-    properties = document.get("properties") or {}
-    return NetworkSecurityGroup(
-        id=str(document.get("id", "")),
-        etag=str(document.get("etag", "")),
-        state=str(properties.get("provisioningState", "")),
-        rules=tuple(properties.get("securityRules") or ()),
-        subnets=ids(properties.get("subnets")),
-        interfaces=ids(properties.get("networkInterfaces")),
-        document=document,
-    )
+    """Read an NSG's body; raises `UnexpectedAnswer`."""
+    with reading("network security group", document):
+        properties = document.get("properties") or {}
+        return NetworkSecurityGroup(
+            id=str(document["id"]),
+            etag=str(document.get("etag", "")),
+            state=str(properties.get("provisioningState", "")),
+            rules=tuple(documents(properties.get("securityRules"))),
+            subnets=ids(properties.get("subnets")),
+            interfaces=ids(properties.get("networkInterfaces")),
+            document=document,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,39 +179,48 @@ class VirtualNetwork:
 
 
 def read_network(document: Document, *, slim: bool = False) -> VirtualNetwork:
-    """Read a virtual network's body; a slim one cannot be written back, and takes little room."""
-    properties = document.get("properties") or {}
-    peerings = [p.get("properties") or {} for p in properties.get("virtualNetworkPeerings") or ()]
-    subnets = [read_subnet(one, slim=slim) for one in properties.get("subnets") or ()]
-    by_name = {parse_id(subnet.id).child.lower(): subnet for subnet in subnets}
-    return VirtualNetwork(
-        id=str(document.get("id", "")),
-        location=str(document.get("location", "")),
-        space=ipv4(prefixes_in(properties.get("addressSpace"))),
-        peered=ipv4(
-            prefix
-            for peering in peerings
-            for field in ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace")
-            for prefix in prefixes_in(peering.get(field))
-        ),
-        has_gateway=GATEWAY_SUBNET in by_name or any(p.get("useRemoteGateways") for p in peerings),
-        subnets=by_name,
-    )
+    """Read a virtual network's body; raises `UnexpectedAnswer`.
+
+    A slim one cannot be written back, and takes little memory.
+    """
+    with reading("virtual network", document):
+        properties = document.get("properties") or {}
+        peerings = [
+            peering.get("properties") or {}
+            for peering in documents(properties.get("virtualNetworkPeerings"))
+        ]
+        subnets = [read_subnet(one, slim=slim) for one in documents(properties.get("subnets"))]
+        by_name = {parse_id(subnet.id).child.lower(): subnet for subnet in subnets}
+        has_remote_gateway = any(peering.get("useRemoteGateways") for peering in peerings)
+        return VirtualNetwork(
+            id=str(document["id"]),
+            location=str(document.get("location", "")),
+            space=ipv4(prefixes_in(properties.get("addressSpace"))),
+            peered=ipv4(
+                prefix
+                for peering in peerings
+                for field in ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace")
+                for prefix in prefixes_in(peering.get(field))
+            ),
+            has_gateway=GATEWAY_SUBNET in by_name or has_remote_gateway,
+            subnets=by_name,
+        )
 
 
 def read_subnet(document: Document, *, slim: bool = False) -> Subnet:
     """Read a subnet's body; see `read_network`."""
-    properties = document.get("properties") or {}
-    one, several = properties.get("addressPrefix"), properties.get("addressPrefixes") or ()
-    nsg = properties.get("networkSecurityGroup") or {}
-    return Subnet(
-        id=str(document.get("id", "")),
-        etag=str(document.get("etag", "")),
-        prefixes=tuple(dict.fromkeys(map(ip_network, filter(None, (one, *several))))),
-        nsg_id=nsg.get("id"),
-        has_routes=bool(properties.get("routeTable")),
-        document={} if slim else document,
-    )
+    with reading("subnet", document):
+        properties = document.get("properties") or {}
+        one, several = properties.get("addressPrefix"), properties.get("addressPrefixes") or ()
+        nsg = properties.get("networkSecurityGroup") or {}
+        return Subnet(
+            id=str(document["id"]),
+            etag=str(document.get("etag", "")),
+            prefixes=tuple(dict.fromkeys(map(ip_network, filter(None, (one, *several))))),
+            nsg_id=resource_id(nsg["id"]) if nsg.get("id") else None,
+            has_routes=bool(properties.get("routeTable")),
+            document={} if slim else document,
+        )
 
 
 def prefixes_in(space: Document | None) -> list[str]:
@@ -198,6 +236,10 @@ def ipv4(prefixes: Any) -> tuple[IPv4Network, ...]:
 
 def ids(references: Any) -> tuple[str, ...]:
     """Return the ids in a list of `{"id": …}`."""
-    return tuple(
-        str(one["id"]) for one in references or () if isinstance(one, dict) and "id" in one
-    )
+    return tuple(resource_id(one["id"]) for one in documents(references) if "id" in one)
+
+
+def resource_id(value: Any) -> str:
+    """Return an id of a resource; raises `TypeError` or `IndexError` for what is none."""
+    parse_id(value)
+    return str(value)

@@ -1,76 +1,252 @@
-"""Guards that are declared with the deployment: in `AMLFS_GUARDS`, as JSON or the path of a file."""
+"""Guards that are declared with the deployment: in `AMLFS_GUARDS`, as JSON or the path of a file.
+
+They are read one by one. A wrong one is saved as a record that cannot be read, with the reason, so
+that it shows wherever guards show, and stops no other. A declaration that says what is saved already
+changes
+nothing: suspension, circuit, status, history and unpublished outcomes survive a restart.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import time
+import uuid
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.documents import read_document
-from shared.errors import Conflict, InvalidInput, Misconfigured
-from shared.guards.findings import watched_by
-from shared.guards.guard import Guard, GuardStatement
+from shared.errors import Conflict, GuardError, InvalidInput, PreconditionFailed
+from shared.guards.guard import (
+    NAME,
+    ClaimConflict,
+    Guard,
+    GuardStatement,
+    Suspension,
+    UnreadableGuard,
+)
+from shared.guards.messages import GUARDS, GuardMessage, send
+from shared.guards.observation import Cause, watched_by
+from shared.guards.outcome import Outcome, OutcomeType
+from shared.guards.outcomes import event_of, save_once
+from shared.guards.record import SCHEMA, WRONGLY_DECLARED
+from shared.guards.repository import ATTEMPTS, GUARD, AlreadyExists, pause_briefly
 
 if TYPE_CHECKING:
-    from shared.guards.book import GuardBook
+    from shared.guards.repository import AnyGuard, GuardRepository
     from shared.settings import Settings
 
-_done: set[tuple[int, str]] = set()
+log = logging.getLogger(__name__)
+
+SETTING = "AMLFS_GUARDS"
+BY = f"the deployment ({SETTING})"
+
+DECLARED = "declared"
+"""The kind of the records that name the declared guards, so that a start need not read all guards."""
+
+_done: dict[str, str] = {}
+"""What this process has declared in which store: an optimisation. The sweep declares again."""
 
 
-async def declare_guards(book: GuardBook, settings: Settings) -> None:
-    """Keep the declared guards in the book, once per process; those no longer declared go.
+@dataclass(frozen=True, slots=True)
+class WrongDeclaration:
+    """A declaration that cannot be used.
+
+    Attributes:
+        name: of the guard, or one that says which element of the setting is meant.
+        reason: what is wrong and what to do.
+    """
+
+    name: str
+    reason: str
+
+
+Declaration = Guard | WrongDeclaration
+
+
+async def declare_guards(
+    repository: GuardRepository, settings: Settings, *, again: bool = False
+) -> None:
+    """Save the declared guards, once per process or `again`; those no longer declared are deleted."""
+    text = settings.guards or "[]"
+    if _done.get(settings.store) == text and not again:
+        return
+    declarations = read_declarations(text)
+    if declarations is None:
+        wrong = WrongDeclaration(SETTING, f"{SETTING} is neither a JSON list nor a file with one.")
+        log.error("%s", wrong.reason)
+        await declare(repository, wrong)  # whatever was declared before goes on
+    else:
+        await delete_undeclared(repository, {one.name.lower() for one in declarations}, again=again)
+        for declaration in declarations:
+            if await declare(repository, declaration):
+                await look_soon(settings, declaration.name)
+    _done[settings.store] = text
+
+
+async def look_soon(settings: Settings, name: str) -> None:
+    """Have a guard looked at that was declared just now; the sweep does it where no queue is there."""
+    try:
+        await send(settings, GUARDS, GuardMessage(name.lower(), Cause("registration")))
+    except GuardError as error:
+        log.warning("the first look at guard %s is left to the sweep: %s", name, error)
+
+
+def read_declarations(text: str) -> list[Declaration] | None:
+    """Read the setting, guard by guard; None where it is no JSON list at all."""
+    try:
+        is_json = text.lstrip()[:1] in ("[", "{")
+        documents = json.loads(text if is_json else Path(text).read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError):
+        return None
+    items = documents if isinstance(documents, list) else [documents]
+    declarations: list[Declaration] = []
+    names: set[str] = set()
+    for i, item in enumerate(items):
+        declaration = read_declaration(item, i)
+        if declaration.name.lower() in names:
+            reason = f"{SETTING}, guard {i}: {declaration.name} is declared twice."
+            declaration = WrongDeclaration(f"{SETTING}-{i}", reason)
+        names.add(declaration.name.lower())
+        declarations.append(declaration)
+    return declarations
+
+
+def read_declaration(document: Any, i: int) -> Declaration:
+    """Read one guard of the setting."""
+    stated = document.get("name") if isinstance(document, dict) else None
+    is_name = isinstance(stated, str) and NAME.fullmatch(stated) is not None
+    name = str(stated) if is_name else f"{SETTING}-{i}"
+    try:
+        statement = read_document(GuardStatement, document)
+    except InvalidInput as error:
+        return WrongDeclaration(name, f"{SETTING}, guard {i}: {error}")
+    if not statement.name:
+        return WrongDeclaration(name, f"{SETTING}, guard {i}: every guard needs a name.")
+    return new_guard(statement, statement.name, declared=True)
+
+
+async def delete_undeclared(repository: GuardRepository, names: set[str], *, again: bool) -> None:
+    """Delete guards that were declared and no longer are; the sweep looks at all guards for them."""
+    store = repository.store
+    records, _ = await store.page(DECLARED, "", 1000)
+    gone = {record.key for record in records} - names
+    if again:
+        gone |= {one.key async for one in repository.all() if one.declared} - names
+    for key in gone:
+        old = await repository.find(key)
+        if old is not None and old.declared:
+            with contextlib.suppress(PreconditionFailed):  # another process does it
+                await repository.delete(old)
+        await store.delete(DECLARED, key)
+
+
+async def declare(repository: GuardRepository, declaration: Declaration) -> bool:
+    """Save one declaration, whatever other processes save meanwhile; returns whether it is news."""
+    await save_once(repository.store, DECLARED, declaration.name.lower(), {})
+    for _ in range(ATTEMPTS):
+        known = await repository.find(declaration.name)
+        try:
+            if isinstance(declaration, WrongDeclaration):
+                await save_wrong(repository, declaration, known)
+                return False
+            is_news = await save_declared(repository, declaration, known)
+            await assert_declared(repository, declaration.key)
+        except (AlreadyExists, PreconditionFailed):
+            await pause_briefly()
+        else:
+            return is_news
+    log.error("the declared guard %s keeps being changed by other processes", declaration.name)
+    return False
+
+
+async def save_declared(repository: GuardRepository, guard: Guard, known: AnyGuard | None) -> bool:
+    """Save a declared guard where it is new or changed; returns whether it was.
 
     Raises:
-        Misconfigured: the setting cannot be read, or two guards want the same NSG or subnet.
+        AlreadyExists, PreconditionFailed: another process was faster.
     """
-    if settings.guards is None or (id(book.store), settings.guards) in _done:
-        return
-    wanted = {guard.key: guard for guard in read_guards(settings.guards)}
-    async for old in book.all():
-        if old.declared and old.key not in wanted:
-            await book.delete(old)
-    try:
-        for guard in wanted.values():
-            known = await book.find(guard.key)
-            if known is None:
-                await book.create(guard)
-            elif known.statement != guard.statement or not known.declared:
-                await book.replace(known, guard)
-    except Conflict as conflict:
-        raise Misconfigured(f"AMLFS_GUARDS: {conflict}") from conflict
-    _done.add((id(book.store), settings.guards))
-
-
-def read_guards(text: str) -> list[Guard]:
-    """Read the setting; raises `Misconfigured`."""
-    try:
-        raw = text if text.lstrip().startswith("[") else Path(text).read_text(encoding="utf-8")
-        documents = json.loads(raw)
-    except (OSError, ValueError) as error:
-        raise Misconfigured(
-            f"AMLFS_GUARDS is neither a JSON list nor the path of a file with one: {error}"
-        ) from error
-    guards = []
-    for i, document in enumerate(documents if isinstance(documents, list) else [documents]):
+    if isinstance(known, UnreadableGuard):
+        if known.is_newer:
+            log.error("the declared guard %s is left alone: %s", guard.name, known.reason)
+            return False
+        await repository.save(known, registered(guard, OutcomeType.REGISTERED))
+    elif known is None:
+        await repository.create_unclaimed(registered(guard, OutcomeType.REGISTERED))
+    elif not (known.declared and known.statement.is_same_as(guard.statement)):
+        changed = replace(
+            known,
+            name=guard.name,
+            statement=guard.statement,
+            catalogue=guard.catalogue,
+            declared=True,
+            subnet_id=guard.subnet_id or known.subnet_id,
+            watched=tuple(sorted({*guard.watched, *known.watched})),
+        )
         try:
-            statement = read_document(GuardStatement, document)
-        except InvalidInput as error:
-            raise Misconfigured(f"AMLFS_GUARDS, guard {i}: {error}") from error
-        guards.append(new_guard(statement, statement.name, declared=True))
-    return guards
+            await repository.check_claims(changed)
+        except Conflict as taken:
+            changed = replace(changed, conflict=conflict_of(taken))
+        await repository.save(known, registered(changed, OutcomeType.CHANGED))
+    else:
+        return False
+    return True
 
 
-def new_guard(statement: GuardStatement, name: str | None, *, declared: bool = False) -> Guard:
-    """Return a guard that nobody has looked at yet; raises `Misconfigured` without a name."""
-    if not name:
-        raise Misconfigured("AMLFS_GUARDS: every guard needs a name.")
+async def assert_declared(repository: GuardRepository, key: str) -> None:
+    """Put a declared guard's claims in place, or note which guard holds them."""
+    guard = await repository.find(key)
+    if not isinstance(guard, Guard):
+        return
+    conflict: ClaimConflict | None = None
+    try:
+        await repository.assert_claims(guard)
+    except Conflict as taken:
+        conflict = conflict_of(taken)
+        log.warning("the declared guard %s writes nothing: %s", guard.name, taken)
+    if conflict != guard.conflict:
+        with contextlib.suppress(PreconditionFailed):  # the next look finds it, too
+            await repository.save(guard, replace(guard, conflict=conflict))
+
+
+async def save_wrong(
+    repository: GuardRepository, wrong: WrongDeclaration, known: AnyGuard | None
+) -> None:
+    """Save a record that says what is wrong; a guard that was declared rightly before goes on."""
+    if isinstance(known, Guard):
+        log.error("the guard %s goes on as it was declared before: %s", known.name, wrong.reason)
+        return
+    body = {"name": wrong.name, "declared": True, WRONGLY_DECLARED: wrong.reason}
+    key, store = wrong.name.lower(), repository.store
+    if known is None:
+        await store.create(GUARD, key, body, SCHEMA)
+    elif not known.is_newer and known.reason != wrong.reason:
+        await store.replace(GUARD, key, body, known.version, SCHEMA)
+
+
+def conflict_of(taken: Conflict) -> ClaimConflict:
+    """Return which guard holds what."""
+    return ClaimConflict(str(taken.facts.get("guard")), str(taken.facts.get("resource")))
+
+
+def registered(guard: Guard, kind: OutcomeType) -> Guard:
+    """Return a guard with the outcome that the deployment has declared it."""
+    outcome = Outcome(kind, {"by": BY, "cause": Cause("registration").to_json()})
+    return replace(guard, outbox=(*guard.outbox, event_of(guard, outcome)))
+
+
+def new_guard(statement: GuardStatement, name: str, *, declared: bool = False) -> Guard:
+    """Return a guard that nobody has looked at yet."""
     subnet = statement.intent.file_system_subnet
     return Guard(
         name=name,
         statement=statement,
-        suspended=statement.suspended,
+        id=f"{name.lower()}-{uuid.uuid4().hex}",
+        catalogue=statement.intent.catalogue,
         declared=declared,
+        suspension=Suspension(time.time()) if statement.suspended else None,
         subnet_id=subnet.id if subnet else None,
         watched=watched_by(statement.intent),
     )

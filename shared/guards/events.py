@@ -1,4 +1,4 @@
-"""Events are hints: of an event the resource id counts, and nothing else is trusted.
+"""Reading events: of an event the resource id counts, and nothing else is trusted.
 
 Whatever the event says, the state is read again. What an event cannot say (it is late, lost, or comes
 before a read shows the change) the second look and the sweep find out.
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from shared.guards.findings import Cause
+from shared.guards.observation import Cause
 
 RESOURCE = re.compile(
     r"(/subscriptions/[^/]+/resourcegroups/[^/]+/providers/(?:microsoft\.network/"
@@ -29,23 +29,25 @@ PRINCIPALS = (
     "oid",
     "appid",
 )
-"""Claims that name who made a change, the most telling first."""
+"""Claims that name who made a change, the clearest first."""
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
-    """What an event is taken for.
+class ResourceChange:
+    """What an event says.
 
     Attributes:
-        watched: the resource that guards may watch, as the event spells it.
+        resource: the resource that guards may watch, as the event spells it.
         cause: for outcomes.
+        correlation_id: of the change.
     """
 
-    watched: str
+    resource: str
     cause: Cause
+    correlation_id: str | None = None
 
 
-def read_event(event: Any) -> Hint | None:
+def read_event(event: Any) -> ResourceChange | None:
     """Read an event of either schema, as `azure-functions` hands it over; None for one of no interest.
 
     Raises:
@@ -59,7 +61,12 @@ def read_event(event: Any) -> Hint | None:
     found = RESOURCE.fullmatch(subject.rstrip("/"))
     if found is None or not TYPES.fullmatch(kind):
         return None
-    return Hint(found[1], Cause("event", subject, str(event.id), principal_of(data)))
+    correlation = data.get("correlationId")
+    return ResourceChange(
+        found[1],
+        Cause("event", subject, str(event.id), principal_of(data)),
+        correlation if isinstance(correlation, str) else None,
+    )
 
 
 def data_of(event: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from opentelemetry import metrics
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram
 
-    from shared.guards.findings import Cause, Finding
+    from shared.guards.observation import Cause
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
@@ -50,7 +50,7 @@ def instruments() -> Instruments:
         meter.create_counter("amlfs.guard.reconciles", "{reconcile}", "Looks at a guard."),
         meter.create_histogram("amlfs.guard.reconcile.duration", "s", "How long a look took."),
         meter.create_counter("amlfs.guard.arm.calls", "{call}", "Calls to ARM."),
-        meter.create_counter("amlfs.guard.outcomes", "{outcome}", "Outcomes told."),
+        meter.create_counter("amlfs.guard.outcomes", "{outcome}", "Outcomes published."),
     )
 
 
@@ -68,15 +68,15 @@ def send_by_otlp() -> None:
         metrics.set_meter_provider(MeterProvider([reader]))
 
 
-def count_reconcile(cause: Cause, finding: Finding | None, seconds: float, calls: int) -> None:
-    """Count a look at a guard; without a finding it did not work out."""
-    told = instruments()
+def count_reconcile(
+    cause: Cause, verdict: str | None, seconds: float, calls: int, *, applied: bool = False
+) -> None:
+    """Count a look at a guard; without a verdict, as it was found, it did not succeed."""
+    found = instruments()
     by_cause = {"cause": cause.kind}
-    verdict = finding.verdict_before if finding else "failed"
-    applied = finding.applied if finding else False
-    told.reconciles.add(1, {**by_cause, "verdict": verdict, "applied": applied})
-    told.duration.record(seconds, by_cause)
-    told.arm_calls.add(calls, by_cause)
+    found.reconciles.add(1, {**by_cause, "verdict": verdict or "failed", "applied": applied})
+    found.duration.record(seconds, by_cause)
+    found.arm_calls.add(calls, by_cause)
 
 
 def count_outcome(kind: str) -> None:

@@ -1,86 +1,108 @@
-"""Outcomes: what a guard did, as a CloudEvent in its history and on the outcome topic.
+"""Publishing outcomes: as CloudEvents in the guard's history and on the outcome topic.
 
-An outcome is kept before it is sent, and marked as unsent until the topic has taken it: a topic that is
-down loses none, the sweep sends them later. A consumer may get one twice, with the same id.
+An outcome is stored before it is sent, and marked as unsent until the topic has taken it. A topic that
+is down loses none; the sweep sends them later. A subscriber may get one twice, with the same id.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 import uuid
 from datetime import datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from shared.context import calls_made, correlation_id
 from shared.errors import GuardError, PreconditionFailed
 from shared.guards.guard import iso
 from shared.guards.metrics import count_outcome
+from shared.guards.outcome import OutcomeType, summarize_outcome
 
 if TYPE_CHECKING:
     from shared.cloud.store import Store
-    from shared.guards.guard import Guard
+    from shared.guards.outcome import Outcome
+    from shared.guards.repository import AnyGuard
     from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
+Event = dict[str, Any]
+
 UNSENT = "unsent"
 PREFIX = "amlfs.guard."
 SOURCE = "/amlfs-network-guard"
+SCHEMA_URN = "urn:amlfs-network-guard:schema:outcome:1.1"
 FOREVER = 10**13
-"""Milliseconds; keys count down from it, so that the newest stands first."""
+"""Milliseconds; keys of a history count down from it, so that the newest stands first."""
+
+BATCH = 500
+"""So many unsent outcomes are sent by one sweep at most; a further message sends the next ones."""
+
+SENT_TOGETHER = 10
+
+GOOD = (OutcomeType.RESTORED, OutcomeType.RESUMED, OutcomeType.RESOLVED)
+ROUTINE = (OutcomeType.REGISTERED, OutcomeType.CHANGED)
 
 
-class OutcomeType(StrEnum):
-    """What an outcome is about; behind `amlfs.guard.` it is the CloudEvent's type."""
-
-    DRIFT_DETECTED = "driftDetected"
-    RESTORED = "restored"
-    BLOCKED = "blocked"
-    SUSPENDED = "suspended"
-    RESUMED = "resumed"
-    FAILED = "failed"
-
-
-def outcome(guard: Guard, kind: OutcomeType, data: dict[str, Any]) -> dict[str, Any]:
+def event_of(guard: AnyGuard, outcome: Outcome) -> Event:
     """Return an outcome as a CloudEvent (version 1.0, structured)."""
+    data = {
+        "guard": guard.name,
+        "networkSecurityGroupId": guard.nsg_id,
+        "subnetId": getattr(guard, "subnet_id", None),
+        "summary": summarize_outcome(outcome.kind, outcome.data),
+        "correlationId": correlation_id(),
+        "armCalls": calls_made(),
+        **outcome.data,
+    }
     return {
         "specversion": "1.0",
-        "id": str(uuid.uuid4()),
-        "type": PREFIX + kind.value,
+        "id": outcome.id or str(uuid.uuid4()),
+        "type": PREFIX + outcome.kind.value,
         "source": SOURCE,
         "subject": f"guards/{guard.name}",
-        "time": iso(time.time()),
+        "time": iso(time.time() if outcome.at is None else outcome.at),
         "datacontenttype": "application/json",
-        "data": {
-            "guard": guard.name,
-            "networkSecurityGroupId": guard.nsg_id,
-            "subnetId": guard.subnet_id,
-            **data,
-        },
+        "dataschema": SCHEMA_URN,
+        "data": data,
     }
 
 
-def history_of(guard_key: str) -> str:
+def history_kind(guard_id: str) -> str:
     """Return the kind of a guard's outcomes in the store."""
-    return f"outcome-{guard_key}"
+    return f"outcome-{guard_id}"
+
+
+def history_key(event: Event) -> str:
+    """Return the key of an outcome in its guard's history."""
+    return f"{FOREVER - milliseconds(event):013}-{event['id']}"
+
+
+def unsent_key(event: Event) -> str:
+    """Return the key of an outcome that waits for the topic: the oldest stands first."""
+    return f"{milliseconds(event):013}-{event['id']}"
+
+
+def milliseconds(event: Event) -> int:
+    """Return when an outcome was decided, in milliseconds since the epoch."""
+    return round(datetime.fromisoformat(event["time"]).timestamp() * 1000)
 
 
 class Outcomes:
-    """Keeps outcomes and sends them."""
+    """Stores outcomes and sends them."""
 
     def __init__(self, store: Store, settings: Settings) -> None:
         self._store = store
         self._settings = settings
 
-    async def tell(self, guard: Guard, event: dict[str, Any]) -> None:
-        """Keep an outcome and send it, once for each id; never fails because of the topic."""
-        moment = datetime.fromisoformat(event["time"]).timestamp()
-        key = f"{FOREVER - round(moment * 1000):013}-{event['id']}"
+    async def publish(self, guard_id: str, event: Event) -> None:
+        """Store an outcome and send it, once for each id; never fails because of the topic."""
         has_topic = self._settings.outcome_topic is not None
-        waits = has_topic and await keep(self._store, UNSENT, key, event)
-        if not await keep(self._store, history_of(guard.key), key, event):
-            if waits:  # somebody else has told it meanwhile
+        key = unsent_key(event)
+        is_marked = has_topic and await save_once(self._store, UNSENT, key, event)
+        if not await save_once(self._store, history_kind(guard_id), history_key(event), event):
+            if is_marked:  # somebody else has published and sent it meanwhile
                 await self._store.delete(UNSENT, key)
             return
         count_outcome(event["type"].removeprefix(PREFIX))
@@ -92,49 +114,65 @@ class Outcomes:
         except GuardError as error:
             log.warning("outcome %s will be sent by the sweep: %s", event["id"], error)
 
-    async def send_unsent(self) -> int:
-        """Send what the topic has not taken yet, oldest first; returns how many that were.
+    async def send_unsent(self) -> bool:
+        """Send what the topic has not taken yet, the oldest first; returns whether more is waiting.
 
         Raises:
             GuardError: the topic is still down.
         """
         if self._settings.outcome_topic is None:
-            return 0
-        waiting: list[tuple[str, dict[str, Any]]] = []
-        after: str | None = ""
-        while after is not None:
-            records, after = await self._store.page(UNSENT, after, 500)
-            waiting += [(record.key, record.body) for record in records]
-        for key, event in reversed(waiting):
-            await self._send(key, event)
-        return len(waiting)
+            return False
+        records, more = await self._store.page(UNSENT, "", BATCH)
+        for first in range(0, len(records), SENT_TOGETHER):
+            together = records[first : first + SENT_TOGETHER]
+            await asyncio.gather(*(self._send(one.key, one.body) for one in together))
+        return more is not None
 
-    async def _send(self, key: str, event: dict[str, Any]) -> None:
+    async def _send(self, key: str, event: Event) -> None:
         from shared.cloud.topic import publish  # noqa: PLC0415 - only where there is a topic
 
-        await publish(self._settings, event)
+        if event:  # else its record was damaged, and there is nothing to send
+            await publish(self._settings, event)
         await self._store.delete(UNSENT, key)
 
     async def history(
-        self, guard_key: str, after: str = "", limit: int = 50
-    ) -> tuple[list[dict[str, Any]], str | None]:
+        self, guard_id: str, after: str = "", limit: int = 50
+    ) -> tuple[list[Event], str | None]:
         """Return a guard's outcomes, newest first, and the key to go on after."""
-        records, more = await self._store.page(history_of(guard_key), after, limit)
-        return [record.body for record in records], more
+        records, more = await self._store.page(history_kind(guard_id), after, limit)
+        return [record.body for record in records if record.body], more
 
 
-def log_outcome(event: dict[str, Any]) -> None:
-    """Log an outcome in one line; alerts look for its words (`infra/modules/alerts.bicep`)."""
-    is_good = event["type"].removeprefix(PREFIX) in (OutcomeType.RESTORED, OutcomeType.RESUMED)
-    circuit = ", circuit open" if event["data"].get("circuit") == "open" else ""
-    level = logging.INFO if is_good else logging.WARNING
-    log.log(level, "outcome %s of %s%s", event["type"], event["subject"], circuit)
+def log_outcome(event: Event) -> None:
+    """Log an outcome in one structured line; alerts read it (`infra/modules/alerts.bicep`)."""
+    data = event["data"]
+    kind = event["type"].removeprefix(PREFIX)
+    level = logging.INFO if kind in (*GOOD, *ROUTINE) else logging.WARNING
+    circuit = ", circuit open" if data.get("circuit") == "open" else ""
+    dimensions = {
+        "outcome": kind,
+        "guard": data["guard"],
+        "summary": data["summary"],
+        "networkSecurityGroupId": data["networkSecurityGroupId"],
+        "correlationId": data["correlationId"],
+        "circuit": data.get("circuit"),
+    }
+    text = "outcome %s of %s%s: %s"
+    log.log(
+        level,
+        text,
+        event["type"],
+        event["subject"],
+        circuit,
+        data["summary"],
+        extra={"custom_dimensions": dimensions},
+    )
 
 
-async def keep(store: Store, kind: str, key: str, event: dict[str, Any]) -> bool:
-    """Keep an outcome; returns False for one that is there already: it is the same."""
+async def save_once(store: Store, kind: str, key: str, body: dict[str, Any]) -> bool:
+    """Save a record; returns False where there is one already."""
     try:
-        await store.create(kind, key, event)
+        await store.create(kind, key, body)
     except PreconditionFailed:
         return False
     return True

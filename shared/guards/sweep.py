@@ -1,15 +1,21 @@
-"""The sweep: the net under the events. Reads everything in pages, and queues the guards that drifted.
+"""The sweep: finds what events missed. It reads lists in pages, and queues the guards that need work.
 
-It lists NSGs and virtual networks, a page a call, instead of reading each guard's own; proves every
-guard against what the lists show; and finds the guards whose NSG or subnet has vanished. It changes
-nothing itself but what was left over: outcomes that could not be sent.
+The timer divides the guards into parts: one for each subscription, and one for each 5,000 guards of
+it. A part is a record in the store and a message in the queue, so that the platform spreads parts over
+as many instances as there are. A part lists the NSGs and virtual networks of its subscription, a page
+a call, instead of reading each guard's own; asks the policy about every guard; and queues what needs
+work as it finds it: a run that is cut off has done a part of its work. It writes nothing to ARM itself.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import logging
 import time
+import uuid
+import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -17,50 +23,134 @@ from typing import TYPE_CHECKING, Any
 from shared.applying.live import Located, assemble, locate, stated_subnet
 from shared.cloud.network import FILE_SYSTEMS, NETWORKS, NSGS
 from shared.cloud.resources import parse_id, read_network, read_nsg
-from shared.errors import GuardError, Transient
-from shared.guards.guard import Guard
-from shared.guards.reconcile import look, needs_work
+from shared.cloud.store import Record
+from shared.errors import Conflict, GuardError, Transient
+from shared.guards.guard import Guard, UnreadableGuard
+from shared.guards.housekeeping import is_due, prune_history
+from shared.guards.messages import GUARDS, SWEEPS, GuardMessage, send
+from shared.guards.observation import Cause, observe
+from shared.guards.policy import decide, needs_work
+from shared.guards.record import load_guard
+from shared.guards.repository import CLAIM_MISSING, GUARD
+from shared.guards.unreadable import announce_unreadable
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
     from shared.cloud.resources import NetworkSecurityGroup, VirtualNetwork
-    from shared.guards.reconcile import Desk
+    from shared.cloud.store import Store
+    from shared.guards.reconcile import GuardServices
 
 log = logging.getLogger(__name__)
 
+PART = "sweep-part"
+"""The kind of the records that say which guards a part has."""
+
+PART_SIZE = 5_000
+READ_TOGETHER = 32
+PART_SECONDS = 3_600.0
+"""A part that nobody finished is deleted after so long: a later sweep has seen its guards since."""
+
+SWEEP = Cause("sweep")
+
 
 @dataclass(slots=True)
-class Swept:
-    """What a sweep came to.
+class SweepResult:
+    """What a part of a sweep found.
 
     Attributes:
-        drifted: keys of the guards that a reconcile must look at.
-        guards: how many there are.
-        sent: how many outcomes were sent late.
+        guards: how many guards it has.
+        queued: keys of the guards that need work.
     """
 
-    drifted: list[str] = field(default_factory=list)
     guards: int = 0
-    sent: int = 0
+    queued: list[str] = field(default_factory=list)
 
 
-class Sweep:
-    """One sweep."""
+# -- dividing -------------------------------------------------------------------------------------
 
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._swept = Swept()
-        self._by_nsg: dict[str, list[str]] = defaultdict(list)
+
+async def divide(store: Store) -> AsyncIterator[str]:
+    """Divide all guards into parts, save each as soon as it is full, and yield its key."""
+    full: dict[str, list[str]] = defaultdict(list)
+    after: str | None = ""
+    while after is not None:
+        records, after = await store.page(GUARD, after, 500)
+        for record in records:
+            subscription = subscription_of(record)
+            full[subscription].append(record.key)
+            if len(full[subscription]) == PART_SIZE:
+                yield await save_part(store, subscription, full.pop(subscription))
+    for subscription, keys in full.items():
+        yield await save_part(store, subscription, keys)
+
+
+def subscription_of(record: Record) -> str:
+    """Return the subscription of a guard's NSG; empty where its record does not say."""
+    stated = record.body.get("statement", record.body)
+    intent = stated.get("intent") if isinstance(stated, dict) else None
+    nsg_id = intent.get("networkSecurityGroupId") if isinstance(intent, dict) else None
+    try:
+        return parse_id(str(nsg_id)).subscription.lower()
+    except IndexError:
+        return ""
+
+
+async def save_part(store: Store, subscription: str, keys: list[str]) -> str:
+    """Save a part; its key begins with the time, so that old ones are found."""
+    key = f"{round(1000 * time.time()):013}-{uuid.uuid4().hex}"
+    await store.create(PART, key, {"subscription": subscription, "guards": keys})
+    return key
+
+
+async def delete_old_parts(store: Store) -> None:
+    """Delete the parts that nobody finished."""
+    before = f"{round(1000 * (time.time() - PART_SECONDS)):013}"
+    records, _ = await store.page(PART, "", 500)
+    for record in records:
+        if record.key < before:
+            await store.delete(PART, record.key)
+
+
+async def queue_parts(services: GuardServices) -> int:
+    """Divide the guards, and send a message for each part; returns how many parts there are.
+
+    Raises:
+        GuardError: store or queue cannot be reached.
+    """
+    from shared.cloud.queues import send_message  # noqa: PLC0415 - it imports an Azure SDK
+
+    store = services.repository.store
+    await delete_old_parts(store)
+    count = 0
+    async for key in divide(store):
+        await send_message(services.settings, SWEEPS, json.dumps({"part": key}))
+        count += 1
+    return count
+
+
+# -- one part -------------------------------------------------------------------------------------
+
+
+class PartSweep:
+    """The sweep of one part."""
+
+    def __init__(self, services: GuardServices, keys: list[str]) -> None:
+        self._services = services
+        self._keys = keys
+        self._result = SweepResult()
+        self._by_nsg: dict[str, list[bytes]] = defaultdict(list)
         self._watched: set[str] = set()
         self._networks: dict[str, VirtualNetwork] = {}
-        self._located: dict[str, Located] = {}
+        self._located: dict[str, Located | GuardError] = {}
+        self._broken: dict[str, GuardError] = {}
 
-    async def run(self) -> Swept:
-        """Look at every guard.
+    async def run(self) -> SweepResult:
+        """Look at every guard of the part.
 
         Raises:
-            Transient: ARM did not answer; the next sweep comes soon.
+            Transient: ARM did not answer; the message is given out again.
         """
-        await self._send_late()
         await self._read_guards()
         for subscription in self._subscriptions("microsoft.network/virtualnetworks"):
             await self._read_networks(subscription)
@@ -68,67 +158,145 @@ class Sweep:
             await self._read_file_systems(subscription)
         for subscription in sorted({parse_id(nsg_id).subscription for nsg_id in self._by_nsg}):
             await self._read_nsgs(subscription)
-        for left in list(self._by_nsg.values()):  # their NSG was in no list
-            for text in left:
-                self._judge(text, None)
-        log.info("swept %d guards, %d drifted", self._swept.guards, len(self._swept.drifted))
-        return self._swept
-
-    async def _send_late(self) -> None:
-        try:
-            self._swept.sent = await self._desk.outcomes.send_unsent()
-        except GuardError as error:
-            log.warning("outcomes still wait: %s", error)
+        for packed in [one for several in self._by_nsg.values() for one in several]:
+            await self._look(packed, None)  # its NSG is in no list
+        log.info("swept %d guards, %d need work", self._result.guards, len(self._result.queued))
+        return self._result
 
     async def _read_guards(self) -> None:
-        """Keep each guard as text: thousands of them take little room so."""
-        async for guard in self._desk.book.all():
-            self._swept.guards += 1
-            self._watched.update(guard.watched)
-            self._by_nsg[guard.nsg_id.lower()].append(json.dumps(guard.to_json()))
+        """Read the part's guards, some of them together."""
+        for first in range(0, len(self._keys), READ_TOGETHER):
+            together = self._keys[first : first + READ_TOGETHER]
+            await asyncio.gather(*map(self._read_guard, together))
+
+    async def _read_guard(self, key: str) -> None:
+        """Keep a guard packed: thousands of them take little memory so."""
+        services, now = self._services, time.time()
+        store = services.repository.store
+        record = await store.get(GUARD, key)
+        if record is None:
+            return
+        self._result.guards += 1
+        guard = load_guard(record)
+        if isinstance(guard, UnreadableGuard):
+            await announce_unreadable(store, services.outcomes, guard, SWEEP)
+            return
+        if is_due(guard.key, now):
+            await prune_history(store, services.settings, guard.id, now)
+        if await self._lacks_claims(guard):
+            await self._queue(guard.key)
+            return
+        self._watched.update(guard.watched)
+        self._by_nsg[guard.nsg_id.lower()].append(pack(record))
+
+    async def _lacks_claims(self, guard: Guard) -> bool:
+        """Whether a reconcile must put claims in place, or note or end a conflict."""
+        try:
+            await self._services.repository.check_held(guard)
+        except Conflict as conflict:
+            return conflict.kind == CLAIM_MISSING or guard.conflict is None
+        return guard.conflict is not None
 
     def _subscriptions(self, kind: str) -> list[str]:
         return sorted({parse_id(one).subscription for one in self._watched if f"/{kind}/" in one})
 
     async def _read_networks(self, subscription: str) -> None:
-        async for page in self._desk.network.pages(subscription, NETWORKS):
+        async for page in self._services.network.pages(subscription, NETWORKS):
             for document in page:
-                key = str(document["id"]).lower()
-                if key in self._watched:
+                key = document["id"].lower()
+                if key not in self._watched:
+                    continue
+                try:
                     self._networks[key] = read_network(document, slim=True)
+                except GuardError as error:
+                    self._broken[key] = error
 
     async def _read_file_systems(self, subscription: str) -> None:
-        async for page in self._desk.network.pages(subscription, FILE_SYSTEMS):
+        async for page in self._services.network.pages(subscription, FILE_SYSTEMS):
             for document in page:
-                self._located[str(document["id"]).lower()] = locate(document)
+                key = document["id"].lower()
+                if key not in self._watched:
+                    continue
+                try:
+                    self._located[key] = locate(document)
+                except GuardError as error:
+                    self._located[key] = error
 
     async def _read_nsgs(self, subscription: str) -> None:
-        async for page in self._desk.network.pages(subscription, NSGS):
+        async for page in self._services.network.pages(subscription, NSGS):
             for document in page:
-                for text in self._by_nsg.pop(str(document["id"]).lower(), ()):
-                    self._judge(text, document)
+                for packed in self._by_nsg.pop(document["id"].lower(), ()):
+                    await self._look(packed, document)
 
-    def _judge(self, text: str, document: dict[str, Any] | None) -> None:
-        """Queue a guard if a reconcile would do or say something about it."""
-        guard = Guard.from_json(json.loads(text), "")
-        nsg = read_nsg(document) if document is not None else None
-        if self._has_work(guard, nsg):
-            self._swept.drifted.append(guard.key)
+    async def _look(self, packed: bytes, document: dict[str, Any] | None) -> None:
+        """Queue a guard if a reconcile would write, publish or save anything."""
+        guard = load_guard(unpack(packed))
+        if isinstance(guard, Guard) and self._has_work(guard, document):
+            await self._queue(guard.key)
 
-    def _has_work(self, guard: Guard, nsg: NetworkSecurityGroup | None) -> bool:
-        statement = guard.statement.intent
-        located = Located(stated_subnet(statement))
-        if statement.file_system_id:
-            known = self._located.get(statement.file_system_id.lower())
-            if known is None:
-                return True
-            located = known
-        settings = self._desk.settings
+    async def _queue(self, key: str) -> None:
+        self._result.queued.append(key)
+        await send(self._services.settings, GUARDS, GuardMessage(key, SWEEP))
+
+    def _has_work(self, guard: Guard, document: dict[str, Any] | None) -> bool:
+        """Whether the policy decides to write, publish or save anything."""
+        now, limits = time.time(), self._services.settings.circuit
         try:
-            live = assemble(statement, located, nsg, self._networks)
-            finding = look(live, guard, settings)
+            seen = observe(guard, self._live(guard, document), self._services.settings)
         except Transient:
             raise
-        except GuardError:  # it has vanished, or cannot be: the reconcile says what
-            return not (guard.announced or "").startswith("failed")
-        return needs_work(guard, finding, time.time(), settings.circuit)
+        except GuardError:  # the reconcile finds out why; a failure that was announced is known
+            is_known = guard.failure is not None and guard.failure.announced
+            return not is_known or bool(guard.pending or guard.outbox)
+        except Exception:  # one guard stops no other
+            log.exception("guard %s: the sweep failed in an unforeseen way", guard.name)
+            return True
+        return needs_work(guard, decide(guard, seen, SWEEP, now, limits))
+
+    def _live(self, guard: Guard, document: dict[str, Any] | None) -> Any:
+        """Put a guard's live state together from the lists; raises `GuardError`."""
+        intent = guard.intent
+        nsg: NetworkSecurityGroup | None = read_nsg(document) if document is not None else None
+        located: Located | GuardError = Located(stated_subnet(intent))
+        if intent.file_system_id:
+            located = self._located.get(intent.file_system_id.lower(), not_listed(guard))
+        for problem in (located, *(self._broken.get(one) for one in guard.watched)):
+            if isinstance(problem, GuardError):
+                raise problem
+        networks: Mapping[str, VirtualNetwork] = self._networks
+        return assemble(intent, located, nsg, networks)  # type: ignore[arg-type] # raised above
+
+
+def not_listed(guard: Guard) -> GuardError:
+    """Return that a guard's file system is in no list."""
+    return GuardError(f"The file system {guard.statement.intent.file_system_id} is in no list.")
+
+
+def pack(record: Record) -> bytes:
+    """Return a record in few bytes."""
+    document = [record.key, record.body, record.version, record.schema]
+    return zlib.compress(json.dumps(document).encode(), 1)
+
+
+def unpack(packed: bytes) -> Record:
+    """Return a record that was packed."""
+    key, body, version, schema = json.loads(zlib.decompress(packed))
+    return Record(key, body, version, schema)
+
+
+async def sweep_part(services: GuardServices, part: str) -> SweepResult:
+    """Sweep the part that a message names; one that is gone was finished by another process.
+
+    Raises:
+        Transient: ARM did not answer; the message is given out again.
+    """
+    store = services.repository.store
+    record = await store.get(PART, part)
+    if record is None:
+        return SweepResult()
+    guards = record.body.get("guards")
+    keys = [key for key in guards if isinstance(key, str)] if isinstance(guards, list) else []
+    result = await PartSweep(services, keys).run()
+    with contextlib.suppress(GuardError):
+        await store.delete(PART, part)
+    return result

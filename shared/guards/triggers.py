@@ -1,22 +1,23 @@
-"""What sets guards going: an event, a message, the timer."""
+"""What starts guards: an event, a message, the timer."""
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from typing import TYPE_CHECKING
 
 from shared.context import invocation
-from shared.guards.findings import Cause
-from shared.guards.outcomes import OutcomeType, keep, outcome
-from shared.guards.service import (
-    correlation_of,
-    handle_event,
-    look_again,
-    open_book,
-    open_desk,
-    reconcile,
-)
+from shared.errors import GuardError
+from shared.guards.events import ResourceChange, read_event
+from shared.guards.guard import Guard
+from shared.guards.looks import await_look
+from shared.guards.messages import SWEEPS, read_message
+from shared.guards.observation import Cause
+from shared.guards.outcomes import save_once
+from shared.guards.policy import give_up
+from shared.guards.saving import save_decision
+from shared.guards.services import handle_change, open_repository, open_services, reconcile
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
@@ -27,53 +28,119 @@ log = logging.getLogger(__name__)
 POISON = "poison"
 """The kind of the records that name guards which could not be reconciled; `health` shows them."""
 
-EVENT_SECONDS = 25
-"""Event Grid waits 30 seconds for an answer."""
+EVENT_SECONDS = 22
+"""Event Grid waits 30 seconds for an answer; what takes longer goes to the queue."""
 
-MESSAGE_SECONDS = 200
+MESSAGE_SECONDS = 28
+"""For one try of a queued guard: after two of them a failure shows in its status within a minute."""
+
 SWEEP_SECONDS = 280
 """The functions' time-out in host.json is five minutes."""
 
 
-async def on_event(event: Any) -> list[str]:
-    """Reconcile the guards that an event concerns; returns those that want a second look."""
-    async with invocation(EVENT_SECONDS, correlation_of(event)):
-        return await handle_event(event)
+async def on_event(event: Any) -> None:
+    """Reconcile the guards that an event concerns; raises only where store and queue are both down."""
+    try:
+        change = read_event(event)
+    except ValueError as error:
+        log.warning("a malformed event is dropped: %s", error)
+        return
+    if change is None:
+        return
+    async with invocation(EVENT_SECONDS + 5, change.correlation_id):
+        await handle_change(change, EVENT_SECONDS)
 
 
-async def on_look(key: str) -> None:
-    """Look at a guard once more."""
-    async with invocation(MESSAGE_SECONDS):
-        await look_again(key)
+async def on_look(text: str) -> None:
+    """Look at a guard once more, when its second look is due."""
+    message = read_message(text)
+    async with invocation(MESSAGE_SECONDS, message.correlation_id):
+        settings = read_settings()
+        repository = await open_repository(settings)
+        cause = await await_look(repository.store, settings, message)
+        if cause is not None:
+            await reconcile(message.guard, cause)
 
 
-async def on_timer(past_due: bool) -> list[str]:
-    """Look at every guard; returns those that drifted."""
+async def on_timer(past_due: bool) -> None:
+    """Divide the sweep into parts, send what outcomes are waiting, and delete what is old."""
     if past_due:
         log.warning("the sweep comes late")
-    from shared.guards.sweep import Sweep  # noqa: PLC0415 - it imports the Azure clients
+    from shared.guards.declared import declare_guards  # noqa: PLC0415
+    from shared.guards.housekeeping import prune  # noqa: PLC0415
+    from shared.guards.sweep import queue_parts  # noqa: PLC0415 - it imports the Azure clients
 
     async with invocation(SWEEP_SECONDS):
-        return (await Sweep(await open_desk(read_settings())).run()).drifted
+        settings = read_settings()
+        services = await open_services(settings)
+        await declare_guards(services.repository, settings, again=True)
+        count = await queue_parts(services)
+        log.info("the sweep has %d parts", count)
+        await send_unsent()
+        await prune(services.repository.store, settings)
 
 
-async def on_drifted(key: str) -> None:
-    """Reconcile a guard that the sweep has found."""
-    async with invocation(MESSAGE_SECONDS):
-        await reconcile(key, Cause("sweep"))
-        book = await open_book()
-        await book.store.delete(POISON, key.lower())
+async def send_unsent() -> None:
+    """Send a batch of the outcomes that the topic has not taken; a message sends the next batch."""
+    from shared.cloud.queues import send_message  # noqa: PLC0415 - it imports an Azure SDK
+
+    settings = read_settings()
+    services = await open_services(settings)
+    try:
+        if await services.outcomes.send_unsent():
+            await send_message(settings, SWEEPS, json.dumps({"unsent": True}))
+    except GuardError as error:
+        log.warning("outcomes still wait: %s", error)
 
 
-async def on_poison(key: str) -> None:
-    """Tell of a guard that could not be reconciled."""
-    async with invocation(MESSAGE_SECONDS):
-        book = await open_book()
-        guard = await book.find(key)
-        log.error("guard %s could not be reconciled: its message lay in the poison queue", key)
-        if guard is not None:
-            desk = await open_desk(read_settings(), book)
-            reason = "It could not be reconciled, however often that was tried: see the log."
-            data = {"reason": reason, "cause": Cause("sweep").to_json(), "poison": True}
-            await desk.outcomes.tell(guard, outcome(guard, OutcomeType.FAILED, data))
-            await keep(book.store, POISON, guard.key, {"at": time.time()})
+async def on_part(text: str) -> None:
+    """Sweep the part that a message names, or send the next outcomes."""
+    from shared.guards.sweep import sweep_part  # noqa: PLC0415 - it imports the Azure clients
+
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    part = document.get("part") if isinstance(document, dict) else None
+    async with invocation(SWEEP_SECONDS):
+        if isinstance(part, str):
+            await sweep_part(await open_services(read_settings()), part)
+        elif isinstance(document, dict) and document.get("unsent"):
+            await send_unsent()
+        else:
+            log.error("a message of the sweep's queue is dropped, it names no part: %.200s", text)
+
+
+async def on_drifted(text: str) -> None:
+    """Reconcile the guard that a message names, or the guards of a change that was left to the queue."""
+    message = read_message(text)
+    async with invocation(MESSAGE_SECONDS, message.correlation_id):
+        if message.resource is not None:
+            cause = message.cause or Cause("event", message.resource)
+            change = ResourceChange(message.resource, cause, message.correlation_id)
+            await handle_change(change, EVENT_SECONDS)
+            return
+        await reconcile(message.guard, message.cause or Cause("sweep"))
+        repository = await open_repository()
+        await repository.store.delete(POISON, message.guard)
+
+
+async def on_poison(text: str) -> None:
+    """Announce a guard that could not be reconciled, however often it was tried."""
+    message = read_message(text)
+    async with invocation(MESSAGE_SECONDS, message.correlation_id):
+        services = await open_services(read_settings())
+        name = message.guard or message.resource
+        log.error("guard %s could not be reconciled: its message lay in the poison queue", name)
+        guard = await services.repository.find(message.guard) if message.guard else None
+        if not isinstance(guard, Guard):
+            return
+        cause, now = message.cause or Cause("sweep"), time.time()
+        await save_once(services.repository.store, POISON, guard.key, {"at": now})
+        await save_decision(
+            services.repository,
+            services.outcomes,
+            guard,
+            lambda current: give_up(current, cause, now),
+            for_any_statement=True,
+        )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 import json
 import logging
+import uuid
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -16,7 +18,7 @@ from shared.http.problems import Problem, internal_error, problem_of
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     Operation = Callable[..., Awaitable[func.HttpResponse]]
 
@@ -24,26 +26,60 @@ log = logging.getLogger(__name__)
 
 CORRELATION = "x-ms-correlation-request-id"
 
+OF_THE_PLATFORM = ("code", "clientId")
+"""Query parameters that the Functions host reads itself."""
 
-def answered(operation: Operation) -> Operation:
-    """Have every failure of an operation answered with a problem document, and in time."""
 
-    @functools.wraps(operation)
-    async def answer(request: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
-        try:
-            seconds = read_settings().request_seconds
-            async with invocation(seconds, request.headers.get(CORRELATION)):
-                return await operation(request, **bindings)
-        except Problem as problem:
-            failure = problem
-        except GuardError as error:
-            failure = problem_of(error)
-        except Exception:
-            log.exception("%s failed in an unforeseen way", operation.__name__)
-            failure = internal_error()
-        return failure.to_response(urlsplit(request.url).path)
+def answered(*query: str) -> Callable[[Operation], Operation]:
+    """Have every failure of an operation answered with a problem document, and in time.
 
-    return answer
+    Args:
+        query: the query parameters that the operation knows; any other one is refused.
+    """
+
+    def decorate(operation: Operation) -> Operation:
+        @functools.wraps(operation)
+        async def answer(request: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
+            correlation = request.headers.get(CORRELATION) or str(uuid.uuid4())
+            try:
+                check_query(request, query)
+                async with invocation(read_settings().request_seconds, correlation):
+                    response = await operation(request, **bindings)
+            except Exception as error:  # noqa: BLE001 - answered, and logged where nobody foresaw it
+                response = problem_for(error, operation).to_response(urlsplit(request.url).path)
+            response.headers[CORRELATION] = correlation
+            return response
+
+        return answer
+
+    return decorate
+
+
+def problem_for(error: Exception, operation: Operation) -> Problem:
+    """Return the problem of a failure; logs one that nobody foresaw."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, GuardError):
+        return problem_of(error)
+    log.error("%s failed in an unforeseen way", operation.__name__, exc_info=error)
+    return internal_error()
+
+
+def check_query(request: func.HttpRequest, known: Iterable[str]) -> None:
+    """Raise `Problem` 400 for a query parameter that the operation does not know."""
+    unknown = [
+        name
+        for name in request.params
+        if name not in (*known, *OF_THE_PLATFORM) and not name.lower().startswith("x-ms-")
+    ]
+    if unknown:
+        has = f"there is {', '.join(known)}" if known else "this call has none"
+        raise Problem(
+            HTTPStatus.BAD_REQUEST,
+            "wrong-query",
+            "Wrong query",
+            f"There is no query parameter {unknown[0]!r}: {has}.",
+        )
 
 
 def json_response(

@@ -2,47 +2,115 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
+
+from pydantic import AwareDatetime, Field
 
 from shared.applying.applying import check_scope
 from shared.applying.live import locate
 from shared.cloud.resources import same_id
-from shared.documents import read_document
-from shared.errors import Conflict, FieldError, GuardError, InvalidInput, PreconditionFailed
-from shared.guards.declared import new_guard
-from shared.guards.findings import Cause
-from shared.guards.guard import NAME, NAME_RULE, GuardStatement
-from shared.guards.outcomes import Outcomes, OutcomeType, outcome
-from shared.guards.service import open_book, reconcile
+from shared.documents import Document, read_document
+from shared.errors import (
+    Conflict,
+    FieldError,
+    GuardError,
+    InvalidInput,
+    NotFound,
+    PreconditionFailed,
+    Transient,
+)
+from shared.guards.declared import look_soon, new_guard
+from shared.guards.guard import NAME, NAME_RULE, Guard, GuardStatement, UnreadableGuard
+from shared.guards.housekeeping import forget_history
+from shared.guards.messages import GUARDS, GuardMessage, send
+from shared.guards.observation import Cause
+from shared.guards.outcome import Outcome, OutcomeType
+from shared.guards.outcomes import Outcomes, event_of
+from shared.guards.policy import publish_all_writes, resume, suspend
+from shared.guards.repository import ATTEMPTS, AlreadyExists, pause_briefly
+from shared.guards.saving import save_decision
+from shared.guards.services import open_repository, reconcile
+from shared.guards.unreadable import forget_unreadable
 from shared.http.answers import answered, json_response
-from shared.http.requests import network_for, read_json, read_limit
+from shared.http.callers import caller_of, log_write
+from shared.http.guard_answers import GuardFilter, guard_json
+from shared.http.requests import LONGEST_PAGE, network_for, read_json, read_limit
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
+    from typing import Annotated
+
     import azure.functions as func
 
-    from shared.guards.guard import Guard
+    from shared.guards.repository import AnyGuard, GuardRepository
+else:
+    from typing import Annotated
+
+LONGEST_MESSAGE_DELAY = 7 * 86_400.0 - 60
+"""Seconds that a queue keeps a message back at most. Source: "Put Message", Microsoft Learn."""
+
+FILTERS = ("verdict", "mode", "suspended", "circuit", "networkSecurityGroupId", "subscriptionId")
 
 
-@answered
+class SuspendRequest(Document):
+    """The body of `POST …/suspend`; it may be left out."""
+
+    reason: Annotated[str, Field(max_length=1024)] | None = None
+    until: AwareDatetime | None = None
+
+
+# -- showing --------------------------------------------------------------------------------------
+
+
+@answered("limit", "page", *FILTERS)
 async def list_guards(request: func.HttpRequest) -> func.HttpResponse:
-    """Answer `GET /api/guards`: all guards by name, in pages."""
-    book = await open_book()
-    guards, more = await book.page(request.params.get("after", ""), read_limit(request))
-    return json_response(page(request, [guard_json(guard) for guard in guards], more))
+    """Answer `GET /api/guards`: all guards by name, in pages, or those that filters name."""
+    limit, wanted = read_limit(request), GuardFilter.from_query(request.params)
+    repository = await open_repository()
+    found: list[AnyGuard] = []
+    after: str | None = request.params.get("page", "")
+    while after is not None and len(found) < limit:
+        guards, after = await repository.page(after, LONGEST_PAGE)
+        for i, guard in enumerate(guards):
+            if wanted.passes(guard, time.time()):
+                found.append(guard)
+            if len(found) == limit and (after is not None or i + 1 < len(guards)):
+                after = guard.key
+                break
+    return json_response(page(request, [guard_json(guard) for guard in found], after))
 
 
-@answered
+@answered()
 async def show_guard(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `GET /api/guards/{name}`."""
-    book = await open_book()
-    return shown(await book.get(request.route_params["name"]))
+    repository = await open_repository()
+    guard = await repository.find(request.route_params["name"])
+    if guard is None:
+        raise NotFound(f"There is no guard {request.route_params['name']}.")
+    return shown(guard)
 
 
-@answered
+@answered("limit", "page")
+async def show_history(request: func.HttpRequest) -> func.HttpResponse:
+    """Answer `GET /api/guards/{name}/history`: outcomes, newest first, in pages."""
+    repository = await open_repository()
+    guard = await repository.find(request.route_params["name"])
+    if guard is None:
+        raise NotFound(f"There is no guard {request.route_params['name']}.")
+    outcomes = Outcomes(repository.store, read_settings())
+    after = request.params.get("page", "")
+    events, more = await outcomes.history(guard.id, after, read_limit(request))
+    return json_response(page(request, events, more))
+
+
+# -- registering and deleting ---------------------------------------------------------------------
+
+
+@answered()
 async def put_guard(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `PUT /api/guards/{name}`: create or replace a guard, and prove (and restore) at once."""
     name = request.route_params["name"]
@@ -52,45 +120,106 @@ async def put_guard(request: func.HttpRequest) -> func.HttpResponse:
     if (statement.name or name).lower() != name.lower():
         message = f"The path names the guard {name}: leave the name out here, or give that one."
         raise InvalidInput([FieldError("/name", message)])
-    wanted = request.headers.get("if-match")
-    guard, is_new = await register(name, statement, wanted, request.headers.get("if-none-match"))
+    conditions = Conditions(request.headers.get("if-match"), request.headers.get("if-none-match"))
+    guard, is_new = await register(name, statement, caller_of(request), conditions)
     return shown(guard, HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
+class Conditions:
+    """What a request says of the version that it replaces (RFC 9110, section 13)."""
+
+    def __init__(self, if_match: str | None = None, if_none_match: str | None = None) -> None:
+        self.if_match = if_match
+        self.if_none_match = if_none_match
+
+    def check(self, guard: AnyGuard | None) -> None:
+        """Raise `PreconditionFailed` where a guard is not as the caller says."""
+        if self.if_match is not None:
+            versions = [one.strip() for one in self.if_match.split(",")]
+            if guard is None or not {"*", etag_of(guard)} & set(versions):
+                raise PreconditionFailed("The guard is not as If-Match says: read it again.")
+        if self.if_none_match == "*" and guard is not None:
+            raise PreconditionFailed(f"There is a guard {guard.name} already.")
+
+
 async def register(
-    name: str, statement: GuardStatement, if_match: str | None, if_none_match: str | None = None
-) -> tuple[Guard, bool]:
-    """Keep a guard and reconcile it.
+    name: str, statement: GuardStatement, by: str, conditions: Conditions | None = None
+) -> tuple[AnyGuard, bool]:
+    """Save a guard and reconcile it.
+
+    Args:
+        name: of the guard.
+        statement: what the caller states.
+        by: who asks.
+        conditions: which version may be replaced.
 
     Returns:
         The guard as it is then, and whether it is new.
 
     Raises:
-        Refused: its NSG lies outside the allowed scopes.
-        Conflict: another guard has its NSG or subnet, or the deployment declares it.
-        PreconditionFailed: it is not as `if_match` says.
+        OutsideAllowedScopes: its NSG lies outside the allowed scopes.
+        Conflict: another guard holds its NSG or subnet, or the deployment declares it.
+        PreconditionFailed: it is not as the conditions say.
     """
     check_scope(statement.intent.network_security_group_id, read_settings())
-    book = await open_book()
-    old = await book.find(name)
-    check_version(old, if_match)
-    if old is not None and if_none_match == "*":
-        raise PreconditionFailed(f"There is a guard {name} already.")
-    check_declared(old)
-    new = await in_its_subnet(new_guard(statement, old.name if old else name))
-    if old is None:
-        await book.create(new)
+    repository = await open_repository()
+    conditions = conditions or Conditions()
+    new = await in_its_subnet(new_guard(statement, name))
+    for _ in range(ATTEMPTS):
+        old = await repository.find(name)
+        conditions.check(old)
+        check_replaceable(old)
+        try:
+            saved, is_new = await save_registration(repository, old, new, by)
+            break
+        except (AlreadyExists, PreconditionFailed):  # another process was faster: look again
+            await pause_briefly()
     else:
-        kept = replace(
-            new,
-            status=old.status,
-            circuit=old.circuit,
-            former_subnets=old.former_subnets,
-            version=old.version,
+        raise PreconditionFailed(f"The guard {name} keeps being changed: ask again.")
+    log_write(by, f"PUT guard {saved.name}", saved.nsg_id)
+    await forget_unreadable(repository.store, saved.key)
+    try:
+        await reconcile(name, Cause("registration"))
+    except Transient:  # its status says why; the queue tries again
+        await look_soon(read_settings(), name)
+    return await repository.find(name) or saved, is_new
+
+
+async def save_registration(
+    repository: GuardRepository, old: AnyGuard | None, new: Guard, by: str
+) -> tuple[Guard, bool]:
+    """Save a new guard, or a new statement of one that is there; returns it, and whether it is new."""
+    if not isinstance(old, Guard):
+        registered = with_outcome(new, OutcomeType.REGISTERED, by)
+        if old is None:
+            return await repository.create(registered), True
+        return await repository.replace(old, registered), False
+    if old.statement.is_same_as(new.statement) and old.catalogue == new.catalogue:
+        changed = old
+    else:
+        changed = with_outcome(
+            replace(
+                old,
+                statement=new.statement,
+                catalogue=new.catalogue,
+                subnet_id=new.subnet_id or old.subnet_id,
+                watched=new.watched,
+                conflict=None,
+            ),
+            OutcomeType.CHANGED,
+            by,
         )
-        await book.replace(old, kept)
-    guard = await reconcile(name, Cause("registration"))
-    return guard or new, old is None
+    if new.statement.suspended and not old.is_suspended(time.time()):
+        decision = suspend(changed, by, time.time())
+        events = tuple(event_of(decision.guard, one) for one in decision.outcomes)
+        changed = replace(decision.guard, outbox=(*decision.guard.outbox, *events))
+    return await repository.replace(old, changed), False
+
+
+def with_outcome(guard: Guard, kind: OutcomeType, by: str) -> Guard:
+    """Return a guard with an outcome that is saved with it."""
+    data = {"by": by, "cause": Cause("registration").to_json()}
+    return replace(guard, outbox=(*guard.outbox, event_of(guard, Outcome(kind, data))))
 
 
 async def in_its_subnet(guard: Guard) -> Guard:
@@ -110,150 +239,163 @@ async def in_its_subnet(guard: Guard) -> Guard:
 
 
 async def check_free(name: str, statement: GuardStatement) -> None:
-    """Raise `Conflict` where a guard of another NSG has the name, or another has the NSG or subnet.
+    """Raise `Conflict` where a guard of another NSG has the name, or another holds the NSG or subnet.
 
     An apply asks before it writes; `register` then has the last word.
     """
-    book = await open_book()
-    old, new = await book.find(name), await in_its_subnet(new_guard(statement, name))
-    check_declared(old)
-    if old is not None and not same_id(old.nsg_id, new.nsg_id):
+    repository = await open_repository()
+    old, new = await repository.find(name), await in_its_subnet(new_guard(statement, name))
+    check_replaceable(old)
+    if isinstance(old, Guard) and not same_id(old.nsg_id, new.nsg_id):
         raise Conflict(
             "guard-name-taken",
-            f"The guard {old.name} keeps {old.nsg_id}: give this one another name.",
+            f"The guard {old.name} protects {old.nsg_id}: give this one another name.",
             {"guard": old.name, "resource": old.nsg_id},
         )
-    await book.check_claims(new)
+    await repository.check_claims(new)
 
 
-@answered
+@answered()
 async def delete_guard(request: func.HttpRequest) -> func.HttpResponse:
-    """Answer `DELETE /api/guards/{name}`: the NSG stays as it is, nobody looks after it any more."""
-    book = await open_book()
-    guard = await book.get(request.route_params["name"])
-    check_version(guard, request.headers.get("if-match"))
-    check_declared(guard)
-    await book.delete(guard)
+    """Answer `DELETE /api/guards/{name}`: the NSG stays as it is, and is protected no longer."""
+    name, by = request.route_params["name"], caller_of(request)
+    conditions = Conditions(request.headers.get("if-match"))
+    repository = await open_repository()
+    for _ in range(ATTEMPTS):
+        guard = await repository.find(name)
+        if guard is None:
+            raise NotFound(f"There is no guard {name}.")
+        conditions.check(guard)
+        check_replaceable(guard)
+        try:
+            await repository.delete(guard)
+            break
+        except PreconditionFailed:  # another process has saved it meanwhile
+            await pause_briefly()
+    else:
+        raise PreconditionFailed(f"The guard {name} keeps being changed: ask again.")
+    log_write(by, f"DELETE guard {guard.name}", guard.nsg_id)
+    await say_goodbye(repository, guard, by)
     return json_response(None, HTTPStatus.NO_CONTENT)
 
 
-@answered
+async def say_goodbye(repository: GuardRepository, guard: AnyGuard, by: str) -> None:
+    """Publish what a deleted guard had still to say, and that it is deleted."""
+    settings = read_settings()
+    outcomes = Outcomes(repository.store, settings)
+    if isinstance(guard, Guard):
+        last = publish_all_writes(guard, settings.circuit).outcomes
+        for event in (*guard.outbox, *(event_of(guard, one) for one in last)):
+            await outcomes.publish(guard.id, event)
+    data = {"by": by, "cause": Cause("request").to_json()}
+    await outcomes.publish(guard.id, event_of(guard, Outcome(OutcomeType.DELETED, data)))
+    await forget_unreadable(repository.store, guard.key)
+    await forget_history(repository.store, guard.id)
+    for key in await repository.watching(guard.nsg_id) if guard.nsg_id else ():
+        try:  # a guard that was in conflict with this one can work now
+            await send(settings, GUARDS, GuardMessage(key, Cause("request")))
+        except GuardError:
+            return  # the sweep comes
+
+
+# -- actions --------------------------------------------------------------------------------------
+
+
+@answered()
 async def reconcile_now(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/guards/{name}/reconcile`: look now, and restore."""
-    book = await open_book()
-    guard = await book.get(request.route_params["name"])
-    return shown(await reconcile(guard.key, Cause("request")) or guard)
+    repository = await open_repository()
+    guard = await repository.get(request.route_params["name"])
+    await reconcile(guard.key, Cause("request"))
+    return shown(await repository.get(guard.key))
 
 
-@answered
+@answered()
 async def suspend_guard(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/guards/{name}/suspend`: stop writing, go on looking."""
-    book = await open_book()
-    guard = await book.get(request.route_params["name"])
-    if not guard.suspended:
-        await tell(guard, OutcomeType.SUSPENDED, "Suspended by request.")
-    return shown(
-        await book.change(
-            guard.key, lambda g: with_outcome(replace(g, suspended=True), "suspended")
+    asked = read_suspension(request)
+    settings, by = read_settings(), caller_of(request)
+    repository = await open_repository(settings)
+    guard = await repository.get(request.route_params["name"])
+    if guard.declared and not settings.declared_may_be_suspended:
+        raise Conflict(
+            "guard-declared",
+            f"The guard {guard.name} is declared with the deployment (AMLFS_GUARDS): set its mode to"
+            " audit there, or set AMLFS_DECLARED_MAY_BE_SUSPENDED to true.",
         )
+    until, now = asked.until.timestamp() if asked.until else None, time.time()
+    outcomes = Outcomes(repository.store, settings)
+    saved, _ = await save_decision(
+        repository,
+        outcomes,
+        guard,
+        lambda current: suspend(current, by, now, asked.reason, until),
+        for_any_statement=True,
     )
+    log_write(by, f"suspend guard {guard.name}", guard.nsg_id)
+    if until is not None:
+        due = min(until, now + LONGEST_MESSAGE_DELAY)
+        try:
+            await send(settings, GUARDS, GuardMessage(guard.key, Cause("request"), due=due + 1))
+        except GuardError:
+            return shown(saved)  # the sweep ends it
+    return shown(await repository.get(guard.key))
 
 
-@answered
+def read_suspension(request: func.HttpRequest) -> SuspendRequest:
+    """Read the body of a suspension, which may be empty; its end must lie in the future."""
+    if not request.get_body().strip():
+        return SuspendRequest()
+    asked = read_document(SuspendRequest, read_json(request))
+    if asked.until is not None and asked.until.timestamp() <= time.time():
+        raise InvalidInput([FieldError("/until", "Give a time in the future, as ISO 8601.")])
+    return asked
+
+
+@answered()
 async def resume_guard(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/guards/{name}/resume`: circuit closed, its count empty, and look at once."""
-    book = await open_book()
-    guard = await book.get(request.route_params["name"])
-    if guard.suspended or guard.circuit.is_open:
-        await tell(guard, OutcomeType.RESUMED, "Resumed by request.")
-
-    def change(old: Guard) -> Guard:
-        resumed = replace(old, suspended=False, circuit=type(old.circuit)(), announced=None)
-        return with_outcome(resumed, "resumed")
-
-    guard = await book.change(guard.key, change)
-    return shown(await reconcile(guard.key, Cause("request")) or guard)
-
-
-@answered
-async def show_history(request: func.HttpRequest) -> func.HttpResponse:
-    """Answer `GET /api/guards/{name}/history`: outcomes, newest first, in pages."""
-    book = await open_book()
-    guard = await book.get(request.route_params["name"])
-    outcomes = Outcomes(book.store, read_settings())
-    after = request.params.get("after", "")
-    events, more = await outcomes.history(guard.key, after, read_limit(request))
-    return json_response(page(request, events, more))
+    settings, by = read_settings(), caller_of(request)
+    repository = await open_repository(settings)
+    guard = await repository.get(request.route_params["name"])
+    outcomes = Outcomes(repository.store, settings)
+    await save_decision(
+        repository, outcomes, guard, lambda current: resume(current, by), for_any_statement=True
+    )
+    log_write(by, f"resume guard {guard.name}", guard.nsg_id)
+    await reconcile(guard.key, Cause("request"))
+    return shown(await repository.get(guard.key))
 
 
-# -- the contract's guard -------------------------------------------------------------------------
+# -- answers --------------------------------------------------------------------------------------
 
 
-def guard_json(guard: Guard) -> dict[str, Any]:
-    """Spell a guard as the contract does."""
-    statement, status = guard.statement, guard.status
-    return {
-        "name": guard.name,
-        "intent": statement.to_json()["intent"],
-        "mode": statement.mode.value,
-        "foreignRules": statement.foreign_rules.value,
-        "reassociate": statement.reassociate,
-        "allowShared": statement.allow_shared,
-        "suspended": guard.suspended,
-        "status": {
-            "verdict": status.verdict,
-            "circuit": "open" if guard.circuit.is_open else "closed",
-            "since": status.since,
-            "lastOutcome": status.last_outcome,
-            "lastChecked": status.last_checked,
-        },
-    }
-
-
-def shown(guard: Guard, status: HTTPStatus = HTTPStatus.OK) -> func.HttpResponse:
+def shown(guard: AnyGuard, status: HTTPStatus = HTTPStatus.OK) -> func.HttpResponse:
     """Answer with a guard and its version."""
     return json_response(guard_json(guard), status.value, {"ETag": etag_of(guard)})
 
 
-def etag_of(guard: Guard) -> str:
+def etag_of(guard: AnyGuard) -> str:
     """Return a guard's version as an entity tag (RFC 9110)."""
     return guard.version if guard.version.endswith('"') else f'"{guard.version}"'
 
 
 def page(request: func.HttpRequest, value: list[Any], more: str | None) -> dict[str, Any]:
-    """Spell a page of a list."""
+    """Return a page of a list, with the link to the next one."""
     if more is None:
         return {"value": value}
     path = request.url.partition("?")[0]
-    return {
-        "value": value,
-        "nextLink": f"{path}?after={quote(more)}&limit={read_limit(request)}",
-    }
+    kept = {name: request.params[name] for name in FILTERS if name in request.params}
+    query = urlencode({"limit": read_limit(request), **kept}, quote_via=quote)
+    return {"value": value, "nextLink": f"{path}?page={quote(more)}&{query}"}
 
 
-def check_version(guard: Guard | None, wanted: str | None) -> None:
-    """Raise `PreconditionFailed` where a guard is not as the caller read it."""
-    if wanted is None or (guard is not None and wanted in ("*", etag_of(guard))):
-        return
-    raise PreconditionFailed("The guard is not as If-Match says: read it again.")
-
-
-def check_declared(guard: Guard | None) -> None:
-    """Raise `Conflict` for a guard that the deployment declares."""
+def check_replaceable(guard: AnyGuard | None) -> None:
+    """Raise `Conflict` for a guard that the deployment declares, or a newer version has written."""
     if guard is not None and guard.declared:
         raise Conflict(
             "guard-declared",
             f"The guard {guard.name} is declared with the deployment (AMLFS_GUARDS): change it there.",
         )
-
-
-def with_outcome(guard: Guard, kind: str) -> Guard:
-    """Return a guard whose last outcome is of this type."""
-    return replace(guard, status=replace(guard.status, last_outcome=kind))
-
-
-async def tell(guard: Guard, kind: OutcomeType, reason: str) -> None:
-    """Keep and send an outcome of a request."""
-    book = await open_book()
-    data = {"reason": reason, "cause": Cause("request").to_json()}
-    await Outcomes(book.store, read_settings()).tell(guard, outcome(guard, kind, data))
+    if isinstance(guard, UnreadableGuard) and guard.is_newer:
+        raise Conflict("guard-newer-schema", guard.reason)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from shared.amlfs.catalogue import load_catalogue, revisions
 from shared.cloud.store import open_store
 from shared.errors import GuardError
+from shared.guards.guard import UnreadableGuard
+from shared.guards.services import open_repository
 from shared.guards.triggers import POISON
 from shared.http.answers import answered, json_response
 from shared.nsg.locations import locations
@@ -26,10 +28,13 @@ if TYPE_CHECKING:
 SECONDS = 10
 """What does not answer by then counts as down."""
 
+SHOWN = 100
+"""So many guards of each kind are named."""
+
 VERSION = "0.1.0"
 
 
-@answered
+@answered()
 async def report_health(_: func.HttpRequest) -> func.HttpResponse:
     """Answer `GET /api/health`, to anybody: up where data and store can be read."""
     settings = read_settings()
@@ -39,26 +44,51 @@ async def report_health(_: func.HttpRequest) -> func.HttpResponse:
     return json_response({"status": "up" if is_up else "down"}, 200 if is_up else 503)
 
 
-@answered
+@answered()
 async def report_details(_: func.HttpRequest) -> func.HttpResponse:
     """Answer `GET /api/health/details`, to those who have the key."""
     settings = read_settings()
-    store, arm = await asyncio.gather(checked(check_store(settings)), checked(check_arm(settings)))
+    store, arm, guards = await asyncio.gather(
+        checked(check_store(settings)),
+        checked(check_arm(settings)),
+        checked(check_guards(settings)),
+    )
     is_up = store["status"] == "up"
+    is_degraded = arm["status"] == "down" or guards["status"] == "down" or has_trouble(guards)
     tags = shipped_service_tags(settings.cloud)
     return json_response(
         {
-            "status": "up" if is_up else "down",
+            "status": "down" if not is_up else "degraded" if is_degraded else "up",
             "version": VERSION,
             "azureFunctions": metadata.version("azure-functions"),
             "cloud": settings.cloud.value,
             "mayWrite": bool(settings.allowed_scopes),
             "store": store,
             "arm": arm,
+            "guards": guards,
             "serviceTags": {"changeNumber": tags.change_number, "published": tags.published},
         },
         200 if is_up else 503,
     )
+
+
+def has_trouble(guards: dict[str, Any]) -> bool:
+    """Whether a guard cannot be read, or is in conflict with another."""
+    return bool(guards.get("unreadable") or guards.get("conflicts"))
+
+
+async def check_guards(settings: Settings) -> dict[str, Any]:
+    """Return the guards that cannot be read, and those whose NSG or subnet another guard holds."""
+    repository = await open_repository(settings)
+    unreadable, conflicts, count = [], [], 0
+    async for guard in repository.all():
+        count += 1
+        if isinstance(guard, UnreadableGuard):
+            unreadable.append({"name": guard.name, "reason": guard.reason})
+        elif guard.conflict is not None:
+            known = {"guard": guard.conflict.guard, "resource": guard.conflict.resource}
+            conflicts.append({"name": guard.name, **known})
+    return {"count": count, "unreadable": unreadable[:SHOWN], "conflicts": conflicts[:SHOWN]}
 
 
 async def checked(check: Awaitable[dict[str, Any]]) -> dict[str, Any]:

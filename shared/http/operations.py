@@ -46,7 +46,7 @@ def is_asynchronous(request: func.HttpRequest) -> bool:
 
 
 async def accept_operation(
-    request: func.HttpRequest, body: object, queue: func.Out[str]
+    request: func.HttpRequest, body: object, queue: func.Out[str], by: str
 ) -> func.HttpResponse:
     """Note an operation, have it carried out, and say where to ask about it.
 
@@ -62,6 +62,7 @@ async def accept_operation(
         "digest": digest,
         "correlationId": correlation_id(),
         "heard": time.time(),
+        "by": by,
     }
     try:
         record = await store.create(OPERATION, key, operation)
@@ -79,7 +80,7 @@ async def accept_operation(
     return pending(request, record, HTTPStatus.ACCEPTED)
 
 
-@answered
+@answered()
 async def report_operation(request: func.HttpRequest, *, queue: func.Out[str]) -> func.HttpResponse:
     """Answer `GET /api/operations/{id}`: 202 while it runs, then its answer or its problem."""
     store = open_store(read_settings())

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Any
 from pydantic import StrictBool
 
 from shared.amlfs.statement import IntentStatement
-from shared.applying.applying import Application, Terms, check_scope, no_place
+from shared.amlfs.summary import NAMED, listed, summarize
+from shared.applying.applying import ApplyOptions, ApplyRun, apply, check_scope, no_place
 from shared.applying.live import read_live
 from shared.applying.planned import about_plan, plan_live
 from shared.documents import Document, read_document
 from shared.errors import Conflict, FieldError
 from shared.guards.guard import ForeignRulesField, GuardName, GuardStatement, Mode, ModeField
 from shared.http.answers import answered, json_response
-from shared.http.guards import check_free, guard_json, register
+from shared.http.callers import caller_of, log_write
+from shared.http.guard_answers import guard_json
+from shared.http.guards import check_free, register
 from shared.http.operations import accept_operation, is_asynchronous
 from shared.http.requests import network_for, read_json
 from shared.http.verdicts import (
@@ -35,11 +38,17 @@ if TYPE_CHECKING:
 
     from shared.amlfs.advice import Notice
     from shared.amlfs.verification import Verification
-    from shared.applying.applying import Applied
+    from shared.applying.applying import ApplyResult
     from shared.applying.live import Live
+    from shared.applying.planned import LivePlan
+    from shared.applying.writes import WriteJournal
     from shared.planning.changes import Change
     from shared.planning.documents import StandingRule
+    from shared.planning.plan import Plan
     from shared.planning.rows import Blocked
+
+
+NOTHING_TO_DO = "Nothing is to be changed."
 
 
 class PlanRequest(RulesStatement):
@@ -85,12 +94,12 @@ class ApplyRequest(Document):
         )
 
     @property
-    def terms(self) -> Terms:
+    def options(self) -> ApplyOptions:
         """What the caller permits."""
-        return Terms(self.foreign_rules, self.reassociate, self.allow_shared)
+        return ApplyOptions(self.foreign_rules, self.reassociate, self.allow_shared)
 
 
-@answered
+@answered()
 async def plan_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/plan`: the changes that would make an NSG honour an intent."""
     body = read_json(request)
@@ -101,22 +110,16 @@ async def plan_rules(request: func.HttpRequest) -> func.HttpResponse:
         planned = await asyncio.to_thread(plan_live, live, asked.foreign_rules)
         if planned.plan.blocked:
             raise shown_conflict(no_place(planned.plan.blocked))
-        body = plan_json(live, planned.changes, planned.plan.rules, planned.notices)
-        before = proof_json(live, planned.plan.before, is_associated=live.is_associated)
-        is_associated = None if live.subnet is None else True
-        after = proof_json(live, planned.plan.after, is_associated=is_associated)
-        return json_response({**body, **verdicts("Before", before), **verdicts("After", after)})
+        return json_response(await asyncio.to_thread(live_plan_json, planned))
     standing, _ = read_documents(asked.security_rules or [])
     question = live.question(asked.foreign_rules, asked.extent(live))
     plan = await asyncio.to_thread(make_plan, question, standing)
     if plan.blocked:
         raise shown_conflict(no_place(plan.blocked))
-    body = plan_json(live, plan.changes, plan.rules, [*live.notices, *about_plan(plan)])
-    proofs = verdict_json(plan.before), verdict_json(plan.after)
-    return json_response(body | verdicts("Before", proofs[0]) | verdicts("After", proofs[1]))
+    return json_response(await asyncio.to_thread(given_plan_json, live, plan))
 
 
-@answered
+@answered()
 async def apply_rules(
     request: func.HttpRequest, *, queue: func.Out[str] | None = None
 ) -> func.HttpResponse:
@@ -124,31 +127,43 @@ async def apply_rules(
     body = read_json(request)
     asked = read_document(ApplyRequest, body)
     check_scope(asked.intent.network_security_group_id, read_settings())
+    by = caller_of(request)
     if queue is not None and is_asynchronous(request):
-        return await accept_operation(request, body, queue)
-    return json_response(await apply_now(asked))
+        return await accept_operation(request, body, queue, by)
+    return json_response(await apply_now(asked, by))
 
 
-async def apply_now(asked: ApplyRequest) -> dict[str, Any]:
+async def apply_now(
+    asked: ApplyRequest, by: str, journal: WriteJournal | None = None
+) -> dict[str, Any]:
     """Apply an intent and return the contract's answer.
 
+    Args:
+        asked: what the caller sent.
+        by: who asks.
+        journal: where writes are recorded.
+
     Raises:
-        Conflict: the guard to be registered cannot be; nothing is written then. Else as
-            `Application.run` does.
+        Conflict: the guard to be registered cannot be; nothing is written then. Else as `apply` does.
     """
+    settings = read_settings()
     network = network_for(asked.intent, live=True)
     if network is None:
         raise AssertionError
-    application = Application(asked.intent, asked.terms, read_settings(), network)
+    run = ApplyRun(asked.intent, asked.options, settings, network, journal)
     if asked.guard is not None:
         await check_free(asked.guard.name, asked.guard_statement)
     try:
-        applied = await application.run()
+        result = await apply(run, settings)
     except Conflict as conflict:
         raise shown_conflict(conflict) from conflict
-    answer = applied_json(applied)
+    finally:
+        if run.has_written:
+            names = [str(change["name"]) for change in run.changes]
+            log_write(by, "apply", asked.intent.network_security_group_id, names)
+    answer = await asyncio.to_thread(applied_json, result)
     if asked.guard is not None:
-        guard, _ = await register(asked.guard.name, asked.guard_statement, None)
+        guard, _ = await register(asked.guard.name, asked.guard_statement, by)
         answer["guard"] = guard_json(guard)
     return answer
 
@@ -156,19 +171,63 @@ async def apply_now(asked: ApplyRequest) -> dict[str, Any]:
 # -- the contract's answers -----------------------------------------------------------------------
 
 
-def applied_json(applied: Applied) -> dict[str, Any]:
-    """Spell what an apply came to: its plan, and whether it changed something."""
-    planned, live = applied.planned, applied.planned.live
+def live_plan_json(planned: LivePlan) -> dict[str, Any]:
+    """Return the plan for live state, with its proofs."""
+    live = planned.live
     body = plan_json(live, planned.changes, planned.plan.rules, planned.notices)
     before = proof_json(live, planned.plan.before, is_associated=live.is_associated)
-    after = proof_json(live, applied.after, is_associated=applied.is_associated)
+    is_associated = None if live.subnet is None else True
+    after = proof_json(live, planned.plan.after, is_associated=is_associated)
+    summary = summarize_plan(planned.changes, planned.plan.before, live.is_associated)
+    return {"summary": summary, **body, **verdicts("Before", before), **verdicts("After", after)}
+
+
+def given_plan_json(live: Live, plan: Plan) -> dict[str, Any]:
+    """Return the plan for given rules, with its proofs."""
+    body = plan_json(live, plan.changes, plan.rules, [*live.notices, *about_plan(plan)])
+    summary = summarize_plan(plan.changes, plan.before, None)
+    before, after = verdict_json(plan.before), verdict_json(plan.after)
+    return {"summary": summary, **body, **verdicts("Before", before), **verdicts("After", after)}
+
+
+def applied_json(result: ApplyResult) -> dict[str, Any]:
+    """Return what an apply did: its plan, and whether it changed something."""
+    planned, live = result.planned, result.planned.live
+    body = plan_json(live, planned.changes, planned.plan.rules, planned.notices)
+    before = proof_json(live, planned.plan.before, is_associated=live.is_associated)
+    after = proof_json(live, result.after, is_associated=result.is_associated)
+    names = [str(change["name"]) for change in result.changes]
+    did = (
+        f"{count_of(names)} applied: {listed(names[:NAMED], len(names))}."
+        if names
+        else NOTHING_TO_DO
+    )
+    now = summarize(result.after, is_associated=result.is_associated)
     return {
-        "applied": applied.applied,
+        "applied": result.applied,
+        "summary": f"{did} {now}",
         **body,
-        "etag": applied.etag,
+        "changes": list(result.changes),
+        "etag": result.etag,
         **verdicts("Before", before),
         **verdicts("After", after),
     }
+
+
+def summarize_plan(
+    changes: Sequence[Change], before: Verification, is_associated: bool | None
+) -> str:
+    """Return a plan in two sentences: what is wrong, and what it would change."""
+    found = summarize(before, is_associated=is_associated)
+    names = [change.name for change in changes]
+    if not names:
+        return f"{found} {NOTHING_TO_DO}"
+    return f"{found} {count_of(names)} planned: {listed(names[:NAMED], len(names))}."
+
+
+def count_of(names: Sequence[str]) -> str:
+    """Return how many changes there are, in words."""
+    return "1 change is" if len(names) == 1 else f"{len(names)} changes are"
 
 
 def plan_json(

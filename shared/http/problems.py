@@ -14,13 +14,15 @@ from shared.errors import (
     ArmRefused,
     Conflict,
     GuardError,
+    InternalFailure,
     InvalidInput,
     Misconfigured,
     NotFound,
+    OutsideAllowedScopes,
     PreconditionFailed,
-    Refused,
-    TooIntricate,
+    TooComplex,
     Transient,
+    Withdrawn,
 )
 
 if TYPE_CHECKING:
@@ -35,9 +37,15 @@ RETRY_SECONDS = 30
 """Said to callers where ARM does not say when to come back."""
 
 KINDS: dict[type[GuardError], tuple[HTTPStatus, str, str]] = {
-    TooIntricate: (HTTPStatus.UNPROCESSABLE_ENTITY, "too-intricate", "Too intricate"),
+    Withdrawn: (HTTPStatus.CONFLICT, "withdrawn", "No longer permitted"),
+    InternalFailure: (HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "Internal error"),
+    TooComplex: (HTTPStatus.UNPROCESSABLE_ENTITY, "too-intricate", "Too intricate"),
     Misconfigured: (HTTPStatus.INTERNAL_SERVER_ERROR, "misconfigured", "Misconfigured"),
-    Refused: (HTTPStatus.FORBIDDEN, "outside-allowed-scopes", "Outside the allowed scopes"),
+    OutsideAllowedScopes: (
+        HTTPStatus.FORBIDDEN,
+        "outside-allowed-scopes",
+        "Outside the allowed scopes",
+    ),
     NotFound: (HTTPStatus.NOT_FOUND, "not-found", "Not found"),
     PreconditionFailed: (HTTPStatus.PRECONDITION_FAILED, "changed-meanwhile", "Changed meanwhile"),
     ArmRefused: (HTTPStatus.BAD_GATEWAY, "arm-refused", "Azure refused"),

@@ -30,7 +30,7 @@ class RulesRequest(Document):
         return self.intent.contradictions(f"{at}/intent")
 
 
-@answered
+@answered("format")
 async def generate_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/rules`: the rules of an intent, in the form asked for."""
     form = wanted_form(request)

@@ -10,6 +10,7 @@ from pydantic import Field
 from shared.amlfs.advice import Notice, about_words
 from shared.amlfs.prefixes import Prefix
 from shared.amlfs.statement import IntentStatement
+from shared.amlfs.summary import summarize
 from shared.amlfs.verification import extent_of
 from shared.applying.live import read_live
 from shared.documents import Document, read_document
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     import azure.functions as func
 
+    from shared.amlfs.verification import Verification
     from shared.applying.live import Live
     from shared.packets.axis import Bounds
 
@@ -51,7 +53,7 @@ class VerifyRequest(RulesStatement):
     """The body of `POST /api/verify`."""
 
 
-@answered
+@answered("lenient")
 async def verify_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/verify`; `?lenient=true` takes rules with errors as unknown."""
     lenient = read_flag(request, "lenient")
@@ -70,7 +72,14 @@ async def verify_rules(request: func.HttpRequest) -> func.HttpResponse:
         *(Notice("unreadable-rule", error.message, error.pointer) for error in given.errors),
         *about_words(given.rules, question.tags),
     ]
-    return json_response(verdict_json(verification, notices, association_of(live)))
+    return json_response(await asyncio.to_thread(spelled, verification, notices, live))
+
+
+def spelled(verification: Verification, notices: list[Notice], live: Live) -> dict[str, Any]:
+    """Return the answer: witnesses and cut-offs are worked out here."""
+    is_associated = live.is_associated if live.nsg is not None else None
+    summary = summarize(verification, is_associated=is_associated)
+    return {"summary": summary, **verdict_json(verification, notices, association_of(live))}
 
 
 def association_of(live: Live) -> dict[str, Any] | None:

@@ -2,28 +2,27 @@
 
 A rule is *managed* when its name is the intent's prefix, a row's key of the catalogue and, at most,
 the region of a service tag or a number as suffix, without case: `AMLFS-Out-Storage-WestEurope`,
-`AMLFS-In-Lustre-2`. All others are *foreign*: `AMLFS-Out-Storage-Backup` too.
+`AMLFS-In-Lustre-2`. All others are *foreign*: `AMLFS-Out-Storage-Backup` too. The keys of every
+revision count: a row that a newer revision drops is removed, and not left behind as a stranger's.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from shared.amlfs.catalogue import all_keys
 from shared.nsg.locations import locations
 
 if TYPE_CHECKING:
-    from shared.amlfs.catalogue import Catalogue
     from shared.amlfs.intent import Intent
 
 
 class Ownership:
     """Tells managed rules from foreign ones, for one intent."""
 
-    def __init__(self, intent: Intent, catalogue: Catalogue) -> None:
+    def __init__(self, intent: Intent) -> None:
         """Know the prefix, the keys and the regions."""
-        rows = (*catalogue.rows, *catalogue.optional_rows)
-        keys = [*(row.key for row in rows), *catalogue.exception_keys.values()]
-        self._heads = {f"{intent.name_prefix}{key}".lower() for key in keys}
+        self._heads = {f"{intent.name_prefix}{key}".lower() for key in all_keys()}
         stated = (intent.location, *intent.storage_locations)
         known = (*locations().values(), *stated)
         self._regions = {location.tag_suffix.lower() for location in known}

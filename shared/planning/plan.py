@@ -108,7 +108,7 @@ def make_plan(question: Question, standing: Sequence[StandingRule]) -> Plan:
     """Plan what makes these rules honour the intent.
 
     Raises:
-        TooIntricate: the rules overlap each other in too many ways.
+        TooComplex: the rules overlap each other in too many ways.
     """
     return Planner(question, standing).plan()
 
@@ -122,7 +122,7 @@ class Planner:
         self._before = question.verify(standing)
         self._grounds = question.grounds()
         self._rows = {row.name.lower(): row for ground in self._grounds for row in ground.rows}
-        ownership = Ownership(question.intent, question.catalogue)
+        ownership = Ownership(question.intent)
         self._own: dict[str, StandingRule] = {}
         self._foreign: list[StandingRule] = []
         self._parts: list[StandingRule] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from shared.applying.applying import Application, Terms
+from shared.applying.applying import ApplyOptions, ApplyRun, apply
 from shared.cloud.clients import close_clients
 from shared.cloud.network import Network
 from shared.context import invocation
@@ -64,7 +64,8 @@ async def apply_once() -> None:
     asked = read_document(ApplyRequest, {"intent": INTENT})
     settings = read_settings()
     async with invocation(20):
-        await Application(asked.intent, Terms(), settings, Network(settings)).run()
+        run = ApplyRun(asked.intent, ApplyOptions(), settings, Network(settings))
+        await apply(run, settings)
 
 
 def test_killed_at_any_await_it_leaves_old_rules_or_new_ones(azure) -> None:

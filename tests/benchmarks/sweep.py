@@ -10,14 +10,14 @@ from math import ceil
 from pathlib import Path
 
 import httpx
+from shared.guards.findings import watched_by
+from shared.guards.service import open_book, open_desk
 
 from shared.cloud.clients import close_clients
 from shared.cloud.store import close_stores
 from shared.context import calls_made, invocation
 from shared.guards.declared import new_guard
-from shared.guards.findings import watched_by
 from shared.guards.guard import GuardStatement
-from shared.guards.service import open_book, open_desk
 from shared.guards.sweep import Sweep
 from shared.settings import read_settings
 from tests.azure import NETWORK

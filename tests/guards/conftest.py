@@ -17,6 +17,7 @@ from tests.infra.snapshots import event_filter
 from tests.planning.test_plan import nineteen
 
 SCHEMA = json.loads((ROOT / "docs/outcomes.schema.json").read_bytes())
+REGISTRATIONS = ("registered", "changed", "deleted")
 WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_network_change"
 
 
@@ -39,9 +40,9 @@ class Guarded:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
-    def post(self, action: str, name: str = "fs") -> dict[str, Any]:
-        answer = self.service.post(f"/api/guards/{name}/{action}", timeout=30)
-        assert answer.status_code == 200, answer.text
+    def post(self, action: str, name: str = "fs", status: int = 200, **body: Any) -> dict[str, Any]:
+        answer = self.service.post(f"/api/guards/{name}/{action}", json=body or None, timeout=30)
+        assert answer.status_code == status, answer.text
         return answer.json()
 
     def run(self, function: str, value: Any = "", status: int = 202) -> None:
@@ -53,8 +54,10 @@ class Guarded:
     def outcomes(self) -> list[dict[str, Any]]:
         return self.azure.client.get("/_box/outcomes").json()["value"]
 
-    def types(self) -> list[str]:
-        return [event["type"].removeprefix("amlfs.guard.") for event in self.outcomes()]
+    def types(self, *, all_of_them: bool = False) -> list[str]:
+        """The types of outcomes; registrations only where they are asked for."""
+        types = [event["type"].removeprefix("amlfs.guard.") for event in self.outcomes()]
+        return [one for one in types if all_of_them or one not in REGISTRATIONS]
 
     def history(self, name: str = "fs") -> list[dict[str, Any]]:
         return self.service.get(f"/api/guards/{name}/history").json()["value"]
@@ -111,6 +114,7 @@ def idle(service, azure, monkeypatch) -> Iterator[Guarded]:
         jsonschema.validate(event, SCHEMA)
     for guard in service.get("/api/guards").json()["value"]:
         service.delete(f"/api/guards/{guard['name']}")
+    guarded.quiet()
 
 
 @pytest.fixture

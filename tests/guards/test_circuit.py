@@ -98,7 +98,7 @@ def test_refused_writes_and_registrations_do_not_count(guarded, monkeypatch) -> 
     undo(guarded, 1)
     assert guarded.is_right()
     for _ in range(3):
-        guarded.service.post("/api/guards/fs/suspend")
+        guarded.put(mode="audit")
         guarded.azure.delete(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
         guarded.quiet()
         guarded.put()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from shared.guards.service import Turns
+from shared.guards.services import SingleFlight
 from tests.azure import INTENT, LUSTRE, NETWORK, NSG, VNET, rule
 from tests.guards.conftest import WEBHOOK
 from tests.planning.test_plan import nineteen
@@ -240,7 +240,7 @@ def test_a_guard_of_nineteen_rules_made_by_hand_is_left_alone(idle) -> None:
 
 def test_two_instances_with_the_same_event_end_with_one_write(guarded, monkeypatch) -> None:
     """Instances share no memory, so here nothing but the NSG's etag is between the two."""
-    monkeypatch.setattr(Turns, "take", lambda self, key, work: work())
+    monkeypatch.setattr(SingleFlight, "run", lambda self, key, work: work())
     azure = guarded.azure
     break_quietly(azure)
     guarded.forget()

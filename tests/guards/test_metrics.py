@@ -17,10 +17,10 @@ from tests import ROOT
 
 COUNTING = """
 import sys
-from shared.guards.findings import Cause, Finding
+from shared.guards.observation import Cause
 from shared.guards.metrics import count_outcome, count_reconcile
 
-count_reconcile(Cause("event"), Finding("compliant", "noncompliant", applied=True), 0.25, 6)
+count_reconcile(Cause("event"), "noncompliant", 0.25, 6, applied=True)
 count_reconcile(Cause("sweep"), None, 1.0, 2)
 count_outcome("restored")
 assert ("opentelemetry.sdk.metrics" in sys.modules) == (sys.argv[1] == "sent")

@@ -28,6 +28,7 @@ def test_the_verdict_is_the_contracts(service) -> None:
         "notices",
         "requirements",
         "serviceTags",
+        "summary",
         "verdict",
     ]
     assert verdict["verdict"] == "compliant"

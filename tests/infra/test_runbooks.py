@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from shared.guards.outcomes import OutcomeType
+from shared.guards.outcome import OutcomeType
 from tests import ROOT
 from tests.infra.snapshots import resources
 from tests.infra.test_snapshots import SNAPSHOTS

@@ -7,11 +7,11 @@ import re
 
 import pytest
 
-from function_app import DRIFTED, LOOKS, OPERATIONS
+from function_app import GUARDS, LOOKS, OPERATIONS, SWEEPS
 from shared.amlfs.exceptions import ExceptionStatement
 from shared.amlfs.statement import IntentStatement, SubnetStatement
 from shared.cloud.store.tables import TABLE
-from shared.guards.declared import read_guards
+from shared.guards.declared import read_declarations
 from shared.settings import read_settings
 from tests import ROOT
 from tests.infra.snapshots import INFRA, named, of_type, settings_of
@@ -93,9 +93,9 @@ def test_what_nobody_set_is_deployed_with_the_codes_own_defaults() -> None:
 
 
 def test_guards_declared_in_parameters_are_guards() -> None:
-    (guard,) = read_guards(settings_of(named("single-subscription"))["AMLFS_GUARDS"])
-    assert (guard.name, guard.declared) == ("lustre-a", True)
-    assert read_guards(settings_of(named("government"))["AMLFS_GUARDS"]) == []
+    declared = read_declarations(settings_of(named("single-subscription"))["AMLFS_GUARDS"])
+    assert [(one.name, type(one).__name__) for one in declared or ()] == [("lustre-a", "Guard")]
+    assert read_declarations(settings_of(named("government"))["AMLFS_GUARDS"]) == []
 
 
 @pytest.mark.parametrize(
@@ -120,5 +120,5 @@ def test_queues_table_and_containers_are_made_under_the_names_that_are_used() ->
             named("single-subscription"), f"Microsoft.Storage/storageAccounts/{kind}"
         )
     }
-    queues = {OPERATIONS, LOOKS, DRIFTED, f"{DRIFTED}-poison"}
+    queues = {OPERATIONS, LOOKS, GUARDS, SWEEPS, f"{GUARDS}-poison"}
     assert made == queues | {TABLE, "deployment", "dead-letters"}

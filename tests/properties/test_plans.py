@@ -88,7 +88,7 @@ def planned(rules: list[dict], **asked) -> tuple[Plan, list[StandingRule]]:
     return make_plan(question(**asked), standing), standing
 
 
-OWNERSHIP = Ownership(question().intent, question().catalogue)
+OWNERSHIP = Ownership(question().intent)
 
 
 @given(rule_sets())

@@ -104,6 +104,14 @@ def load_catalogue(revision: str = DEFAULT_REVISION) -> Catalogue:
     )
 
 
+@cache
+def all_keys() -> frozenset[str]:
+    """Return the keys of every row of every revision: rules named by them are ours for ever."""
+    catalogues = [load_catalogue(revision) for revision in revisions()]
+    rows = (row.key for c in catalogues for row in (*c.rows, *c.optional_rows))
+    return frozenset((*rows, *(key for c in catalogues for key in c.exception_keys.values())))
+
+
 def read_row(row: dict[str, Any], direction: Direction) -> Row:
     """Translate one row from the article's words (`Any`, `TCP`) to ARM's (`*`, `Tcp`)."""
     return Row(

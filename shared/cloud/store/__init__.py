@@ -6,6 +6,7 @@ record cannot overwrite each other unknowingly. Both stores pass one suite of co
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 SCHEMA_VERSION = 1
-"""Stands in every record; a reader of another one knows that it must convert."""
+"""The schema of a record whose writer names none."""
+
+Body = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +27,28 @@ class Record:
 
     Attributes:
         key: unique in its kind.
-        body: a JSON document.
+        body: a JSON object; empty where `damage` says why it cannot be read.
         version: changes with every write; opaque.
+        schema: the number of the shape that the body has, by its writer.
+        damage: why the body is no JSON object; None where it is one.
     """
 
     key: str
-    body: dict[str, Any]
+    body: Body
     version: str
+    schema: int = SCHEMA_VERSION
+    damage: str | None = None
+
+
+def read_record(key: str, text: str | bytes, version: str, schema: Any) -> Record:
+    """Return a record as it was stored; one whose body is no JSON object is `damaged`."""
+    try:
+        body = json.loads(text)
+        damage = None if isinstance(body, dict) else "Its body is no JSON object."
+    except (TypeError, ValueError) as error:
+        body, damage = None, f"Its body is no JSON: {error}."
+    number = schema if isinstance(schema, int) else 0
+    return Record(key, body if isinstance(body, dict) else {}, version, number, damage)
 
 
 class Store(Protocol):
@@ -39,10 +57,12 @@ class Store(Protocol):
     async def get(self, kind: str, key: str) -> Record | None:
         """Return a record, or None."""
 
-    async def create(self, kind: str, key: str, body: dict[str, Any]) -> Record:
+    async def create(self, kind: str, key: str, body: Body, schema: int = SCHEMA_VERSION) -> Record:
         """Write a new record; raises `PreconditionFailed` where there is one already."""
 
-    async def replace(self, kind: str, key: str, body: dict[str, Any], version: str) -> Record:
+    async def replace(
+        self, kind: str, key: str, body: Body, version: str, schema: int = SCHEMA_VERSION
+    ) -> Record:
         """Write over a record of this version; raises `PreconditionFailed` for another or none."""
 
     async def delete(self, kind: str, key: str, version: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Records in an SQLite file, or in memory: for one machine.
+"""Records in an SQLite file, or in memory: for one machine, in several processes where it is a file.
 
 Each call is a transaction of microseconds, so it is made in place, not in a thread.
 """
@@ -12,15 +12,17 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from shared.cloud.store import SCHEMA_VERSION, Record
-from shared.errors import Misconfigured, PreconditionFailed
+from shared.cloud.store import SCHEMA_VERSION, Body, Record, read_record
+from shared.errors import Misconfigured, PreconditionFailed, Transient
 
-SCHEMA = """
+TABLE = """
 CREATE TABLE IF NOT EXISTS records (
     kind TEXT NOT NULL, key TEXT NOT NULL, schema INTEGER NOT NULL, version TEXT NOT NULL,
     body TEXT NOT NULL, PRIMARY KEY (kind, key)
 ) WITHOUT ROWID
 """
+
+SELECT = "SELECT key, body, version, schema FROM records"
 
 
 class SqliteStore:
@@ -32,46 +34,53 @@ class SqliteStore:
             if path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._database.text_factory = lambda raw: raw.decode(errors="replace")
             self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA busy_timeout=5000")
-            self._database.execute(SCHEMA)
+            self._database.execute(TABLE)
         except (OSError, sqlite3.Error) as error:
             raise Misconfigured(f"AMLFS_STORE: {path} cannot be opened: {error}.") from error
         self._lock = threading.Lock()
 
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        with self._lock:
-            return self._database.execute(statement, values)
+        """Run a statement; raises `Transient` where another process holds the file for too long."""
+        try:
+            with self._lock:
+                return self._database.execute(statement, values)
+        except sqlite3.OperationalError as error:
+            raise Transient(f"The store's file cannot be used now: {error}.") from error
 
     async def get(self, kind: str, key: str) -> Record | None:
         """Return a record, or None."""
-        query = "SELECT key, body, version FROM records WHERE kind = ? AND key = ?"
+        query = f"{SELECT} WHERE kind = ? AND key = ?"
         row = self._run(query, kind, key).fetchone()
-        return read(row) if row else None
+        return read_record(*row) if row else None
 
-    async def create(self, kind: str, key: str, body: dict[str, Any]) -> Record:
+    async def create(self, kind: str, key: str, body: Body, schema: int = SCHEMA_VERSION) -> Record:
         """Write a new record; raises `PreconditionFailed` where there is one already."""
         version = new_version()
         try:
             self._run(
                 "INSERT INTO records (kind, key, schema, version, body) VALUES (?, ?, ?, ?, ?)",
-                *(kind, key, SCHEMA_VERSION, version, json.dumps(body)),
+                *(kind, key, schema, version, json.dumps(body)),
             )
         except sqlite3.IntegrityError:
             raise PreconditionFailed(f"There is a {kind} {key} already.") from None
-        return Record(key, body, version)
+        return Record(key, body, version, schema)
 
-    async def replace(self, kind: str, key: str, body: dict[str, Any], version: str) -> Record:
+    async def replace(
+        self, kind: str, key: str, body: Body, version: str, schema: int = SCHEMA_VERSION
+    ) -> Record:
         """Write over a record of this version; raises `PreconditionFailed` for another or none."""
         newer = new_version()
         done = self._run(
             "UPDATE records SET schema = ?, version = ?, body = ?"
             " WHERE kind = ? AND key = ? AND version = ?",
-            *(SCHEMA_VERSION, newer, json.dumps(body), kind, key, version),
+            *(schema, newer, json.dumps(body), kind, key, version),
         )
         if not done.rowcount:
             raise PreconditionFailed(f"The {kind} {key} was changed meanwhile.")
-        return Record(key, body, newer)
+        return Record(key, body, newer, schema)
 
     async def delete(self, kind: str, key: str, version: str | None = None) -> None:
         """Delete a record, of this version where one is given; raises `PreconditionFailed`."""
@@ -86,22 +95,15 @@ class SqliteStore:
         self, kind: str, after: str = "", limit: int = 100
     ) -> tuple[list[Record], str | None]:
         """Return records in the order of their keys, and the key to go on after."""
-        query = (
-            "SELECT key, body, version FROM records WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
-        )
-        records = [read(row) for row in self._run(query, kind, after, limit + 1).fetchall()]
+        query = f"{SELECT} WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
+        rows = self._run(query, kind, after, limit + 1).fetchall()
+        records = [read_record(*row) for row in rows]
         more = len(records) > limit
         return records[:limit], records[limit - 1].key if more else None
 
     async def close(self) -> None:
         """Close the file."""
         self._database.close()
-
-
-def read(row: tuple[str, str, str]) -> Record:
-    """Read a row."""
-    key, body, version = row
-    return Record(key, json.loads(body), version)
 
 
 def new_version() -> str:

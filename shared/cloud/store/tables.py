@@ -26,7 +26,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableServiceClient
 
 from shared.cloud.failures import translate
-from shared.cloud.store import SCHEMA_VERSION, Record
+from shared.cloud.store import SCHEMA_VERSION, Body, Record, read_record
 from shared.errors import Misconfigured, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -92,27 +92,29 @@ class TableStore:
         except KeyError:
             return None
 
-    async def create(self, kind: str, key: str, body: dict[str, Any]) -> Record:
+    async def create(self, kind: str, key: str, body: Body, schema: int = SCHEMA_VERSION) -> Record:
         """Write a new record; raises `PreconditionFailed` where there is one already."""
         table = await self._table()
         with translated():
-            done = await table.create_entity(written(kind, key, body))
-        return Record(key, body, str(done["etag"]))
+            done = await table.create_entity(entity_of(kind, key, body, schema))
+        return Record(key, body, str(done["etag"]), schema)
 
-    async def replace(self, kind: str, key: str, body: dict[str, Any], version: str) -> Record:
+    async def replace(
+        self, kind: str, key: str, body: Body, version: str, schema: int = SCHEMA_VERSION
+    ) -> Record:
         """Write over a record of this version; raises `PreconditionFailed` for another or none."""
         table = await self._table()
         try:
             with translated():
                 done = await table.update_entity(
-                    written(kind, key, body),
+                    entity_of(kind, key, body, schema),
                     mode=UpdateMode.REPLACE,
                     etag=version,
                     match_condition=MatchConditions.IfNotModified,
                 )
         except KeyError:
             raise PreconditionFailed(f"The {kind} {key} was deleted meanwhile.") from None
-        return Record(key, body, str(done["etag"]))
+        return Record(key, body, str(done["etag"]), schema)
 
     async def delete(self, kind: str, key: str, version: str | None = None) -> None:
         """Delete a record, of this version where one is given; raises `PreconditionFailed`."""
@@ -149,24 +151,28 @@ class TableStore:
         await self._service.close()
 
 
-def written(kind: str, key: str, body: dict[str, Any]) -> dict[str, Any]:
+def entity_of(kind: str, key: str, body: Body, schema: int) -> dict[str, Any]:
     """Return the entity of a record."""
     packed = zlib.compress(json.dumps(body).encode())
     chunks = (packed[i : i + CHUNK] for i in range(0, len(packed), CHUNK))
     return {
         "PartitionKey": kind,
         "RowKey": key,
-        "schema": SCHEMA_VERSION,
+        "schema": schema,
         **{f"body{number:02}": chunk for number, chunk in enumerate(chunks)},
     }
 
 
 def read(entity: Mapping[str, Any]) -> Record:
-    """Read an entity."""
+    """Read an entity; one whose parts are no compressed JSON object is damaged."""
     names = sorted(name for name in entity if name.startswith("body"))
-    packed = b"".join(entity[name] for name in names)
     version = str(entity.metadata["etag"])  # type: ignore[attr-defined] # of TableEntity
-    return Record(str(entity["RowKey"]), json.loads(zlib.decompress(packed)), version)
+    key, schema = str(entity["RowKey"]), entity.get("schema")
+    try:
+        text = zlib.decompress(b"".join(entity[name] for name in names))
+    except (TypeError, zlib.error) as error:
+        return Record(key, {}, version, damage=f"Its body cannot be unpacked: {error}.")
+    return read_record(key, text, version, schema)
 
 
 @contextmanager

@@ -1,0 +1,83 @@
+"""Housekeeping: what the sweep sends late, and what it deletes because it is old."""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from typing import TYPE_CHECKING
+
+from shared.guards.outcomes import FOREVER, history_kind
+
+if TYPE_CHECKING:
+    from shared.cloud.store import Store
+    from shared.settings import Settings
+
+log = logging.getLogger(__name__)
+
+DAY = 86_400
+PAGE = 500
+MOST = 5_000
+"""So many records are deleted in one go at most; the next sweep goes on."""
+
+FORGOTTEN = "forgotten"
+"""The kind of the records that name the histories of deleted guards."""
+
+ENDED = "ended-operation"
+"""The kind of the records that say when an operation ended; the oldest stands first."""
+
+OPERATION = "operation"
+SLOTS = 96
+"""A day's quarters of an hour: each guard's history is pruned in one of them."""
+
+
+def is_due(key: str, now: float) -> bool:
+    """Whether a guard's history is pruned in this quarter of an hour: once a day."""
+    return zlib.crc32(key.encode()) % SLOTS == int(now / 900) % SLOTS
+
+
+async def prune_history(store: Store, settings: Settings, guard_id: str, now: float) -> bool:
+    """Delete outcomes older than `AMLFS_HISTORY_DAYS`; returns whether none is left."""
+    kind = history_kind(guard_id)
+    oldest = round(1000 * (now - settings.history_days * DAY))
+    for _ in range(0, MOST, PAGE):
+        records, more = await store.page(kind, f"{FOREVER - oldest:013}", PAGE)
+        for record in records:
+            await store.delete(kind, record.key)
+        if more is None:
+            return True
+    return False
+
+
+async def forget_history(store: Store, guard_id: str) -> None:
+    """Have the history of a deleted guard pruned when it is old."""
+    key = f"{round(1000 * time.time()):013}-{guard_id}"
+    await store.create(FORGOTTEN, key, {"id": guard_id})
+
+
+async def note_end(store: Store, operation: str) -> None:
+    """Note that an operation ended now."""
+    key = f"{round(1000 * time.time()):013}-{operation}"
+    await store.create(ENDED, key, {"operation": operation})
+
+
+async def prune(store: Store, settings: Settings) -> None:
+    """Delete old operations, and the histories of guards that were deleted long ago."""
+    now = time.time()
+    before = f"{round(1000 * (now - settings.operation_days * DAY)):013}"
+    records, _ = await store.page(ENDED, "", MOST)
+    for record in records:
+        if record.key >= before:
+            break
+        operation = record.body.get("operation")
+        if isinstance(operation, str):
+            await store.delete(OPERATION, operation)
+        await store.delete(ENDED, record.key)
+    before = f"{round(1000 * (now - settings.history_days * DAY)):013}"
+    records, _ = await store.page(FORGOTTEN, "", PAGE)
+    for record in records:
+        if record.key >= before:
+            break
+        guard_id = record.body.get("id")
+        if not isinstance(guard_id, str) or await prune_history(store, settings, guard_id, now):
+            await store.delete(FORGOTTEN, record.key)

@@ -1,0 +1,60 @@
+"""Who calls: for the log line of every write, and for the outcomes that a request causes.
+
+Source: "Work with user identities in Azure App Service authentication", Microsoft Learn: with sign-in
+on, the platform sets the `X-MS-CLIENT-PRINCIPAL-…` headers itself; without it, anybody can send them.
+The platform appends the caller's address to `X-Forwarded-For`; what stands before it is the caller's
+own claim.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import os
+from typing import TYPE_CHECKING
+
+from shared.context import correlation_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import azure.functions as func
+
+log = logging.getLogger("amlfs.writes")
+
+SIGN_IN = "WEBSITE_AUTH_ENABLED"
+UNKNOWN = "unknown"
+
+
+def caller_of(request: func.HttpRequest) -> str:
+    """Return the signed-in principal where sign-in is on, else the caller's address."""
+    headers = request.headers
+    if os.environ.get(SIGN_IN, "").lower() in ("true", "1"):
+        for name in ("x-ms-client-principal-name", "x-ms-client-principal-id"):
+            if headers.get(name):
+                return str(headers[name])
+    forwarded = headers.get("x-forwarded-for", "").rpartition(",")[2].strip()
+    return address_in(forwarded) or UNKNOWN
+
+
+def address_in(text: str) -> str | None:
+    """Return the IP address in a text that may have a port behind it, or None."""
+    for candidate in (text, text.rpartition(":")[0]):
+        try:
+            return str(ipaddress.ip_address(candidate.strip("[]")))
+        except ValueError:
+            continue
+    return None
+
+
+def log_write(by: str, what: str, nsg_id: str | None, changes: Iterable[str] = ()) -> None:
+    """Log a write over HTTP in one line."""
+    dimensions = {
+        "caller": by,
+        "write": what,
+        "networkSecurityGroupId": nsg_id,
+        "changes": ", ".join(changes),
+        "correlationId": correlation_id(),
+    }
+    text = " ".join(f"{key}={value}" for key, value in dimensions.items())
+    log.info("write over HTTP: %s", text, extra={"custom_dimensions": dimensions})
