@@ -13,6 +13,7 @@ Source: "Azure Functions Flex Consumption plan hosting", Microsoft Learn, per-fu
 from __future__ import annotations
 
 import asyncio
+import io
 import itertools
 import json
 import logging
@@ -45,7 +46,7 @@ CALL_PATH = "/_worker"
 ENVIRONMENT = "x-local-environment"
 """The host's settings of this moment: a worker takes them over before each call."""
 
-SETTINGS = ("AMLFS_", "WEBSITE_AUTH_ENABLED")
+SETTINGS = ("AMLFS_", "WEBSITE_AUTH_ENABLED", "AzureWebJobsStorage")
 START_SECONDS = 60
 CALL_SECONDS = 330
 HOP_BY_HOP = ("connection", "content-length", "keep-alive", "transfer-encoding", "te", "upgrade")
@@ -194,7 +195,7 @@ class IsolatedHost(FunctionsHost):
                 request.method,
                 f"{base}{request.url.path}{query}",
                 headers=headers,
-                data=body or None,
+                data=io.BytesIO(body) if body else None,
                 allow_redirects=False,
             ) as answer:
                 response = Response(await answer.read(), status_code=answer.status)

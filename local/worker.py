@@ -49,7 +49,7 @@ class WorkerHost(FunctionsHost):
     def address_of(self, request: Request) -> str | None:
         """Return nothing: the host has appended the caller's address already."""
         del request
-        return None  # noqa: RET501 - it says that there is nothing
+        return None
 
     async def serve_for_host(self, request: Request) -> Response:
         """Answer an HTTP request that the host hands over; it has asked for the key."""

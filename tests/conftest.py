@@ -77,7 +77,7 @@ def embedded_azure() -> Iterator[BoxServer]:
 def service(embedded_azure, tmp_path_factory) -> Iterator[httpx.Client]:
     """The service under the local Functions host, over HTTP."""
     listener = listen(0)
-    os.environ["AzureWebJobsStorage"] = connection_to(listener.getsockname()[1])  # noqa: SIM112
+    os.environ["AzureWebJobsStorage"] = connection_to(listener.getsockname()[1])
     host = load_host()
     if ISOLATED:
         os.environ["AMLFS_STORE"] = f"sqlite:{tmp_path_factory.mktemp('store')}/guards.db"

@@ -79,15 +79,20 @@ def service(settings: Settings) -> QueueServiceClient:
     if key not in _services:
         options: dict[str, Any] = {
             "transport": HonestTransport(connection_timeout=5, read_timeout=SECONDS),
-            "retry_total": 1,
+            "retry_total": 2,
+            "initial_backoff": 1,
+            "increment_base": 1,
         }
         if any(host in place for host in LOOPBACK):
             options["api_version"] = EMULATOR_API
-        _services[key] = (
-            QueueServiceClient(uri, make_credential(settings), **options)
-            if uri
-            else QueueServiceClient.from_connection_string(place, **options)
-        )
+        try:
+            _services[key] = (
+                QueueServiceClient(uri, make_credential(settings), **options)
+                if uri
+                else QueueServiceClient.from_connection_string(place, **options)
+            )
+        except ValueError as error:
+            raise Misconfigured(f"AzureWebJobsStorage names no storage: {error}.") from error
     return _services[key]
 
 

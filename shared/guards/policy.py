@@ -166,11 +166,10 @@ def suspend(
     guard: Guard, by: str, now: float, reason: str | None = None, until: float | None = None
 ) -> Decision:
     """Stop a guard's writes by request; a suspended guard gets the new reason and end."""
-    suspension = Suspension(now, reason, until, by)
-    if guard.suspension is not None and guard.suspension.holds(now):
-        suspension = replace(suspension, since=guard.suspension.since)
-        if suspension == replace(guard.suspension, by=by) and not (reason or until):
-            return Decision(guard)
+    known = guard.suspension if guard.is_suspended(now) else None
+    if known is not None and not (reason or until):
+        return Decision(guard)
+    suspension = Suspension(known.since if known else now, reason, until, by)
     text = f"Suspended by request{f': {reason}' if reason else '.'}"
     if until is not None:
         text = f"{text.rstrip('.')}, until {iso(until)}."

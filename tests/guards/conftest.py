@@ -13,10 +13,12 @@ import pytest
 
 from tests import ROOT
 from tests.azure import INTENT, NSG, Azure
+from tests.conftest import ISOLATED
 from tests.infra.snapshots import event_filter
 from tests.planning.test_plan import nineteen
 
 SCHEMA = json.loads((ROOT / "docs/outcomes.schema.json").read_bytes())
+CALM_SECONDS = 1.0 if ISOLATED else 0.4
 REGISTRATIONS = ("registered", "changed", "deleted")
 WEBHOOK = "/runtime/webhooks/EventGrid?functionName=on_network_change"
 
@@ -70,12 +72,12 @@ class Guarded:
         answer = self.service.post("/api/verify", json=body)
         return answer.status_code == 200 and answer.json()["verdict"] == "compliant"
 
-    def quiet(self, seconds: float = 10) -> None:
+    def quiet(self, seconds: float = 30 if ISOLATED else 10) -> None:
         """Wait until every event has been answered, and every second look is over."""
         end = time.monotonic() + seconds
         calm_since = time.monotonic()
         seen = -1
-        while time.monotonic() - calm_since < 0.4:
+        while time.monotonic() - calm_since < CALM_SECONDS:
             events = self.events()
             open_ = [e for e in events if not (e["deliveries"] or e["lost"] or e["filtered"])]
             count = len(self.azure.calls())

@@ -14,6 +14,8 @@ from tests.azure import NSG, rule
 from tests.guards.test_circuit import undo
 from tests.infra.snapshots import named, of_type
 
+pytestmark = pytest.mark.in_process
+
 OF_THE_HOST = "Message has reached MaxDequeueCount"
 """Logged by the Functions host itself (azure-webjobs-sdk, QueueProcessor)."""
 
@@ -107,6 +109,7 @@ def test_a_topic_that_is_down(guarded, caplog) -> None:
     guarded.run("sweep")
     guarded.azure.client.delete("/_box/faults")
     assert sounded(caplog) == {"unsent-outcomes"}
+    guarded.run("sweep")
 
 
 def test_the_sweeps_alert_names_the_function() -> None:

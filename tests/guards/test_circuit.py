@@ -15,7 +15,7 @@ def test_the_same_may_be_restored_so_often() -> None:
     circuit = Circuit()
     for at in (0, 1):
         assert circuit.allows("a", at, LIMITS)
-        circuit = circuit.written("a", at, LIMITS)
+        circuit = circuit.with_write("a", at, LIMITS)
     assert not circuit.allows("a", 2, LIMITS)
     assert circuit.allows("b", 2, LIMITS)
     assert circuit.allows("a", 101, LIMITS), "what lies before the window does not count"
@@ -25,17 +25,28 @@ def test_anything_may_be_restored_so_often() -> None:
     circuit = Circuit()
     for at, what in enumerate("abcd"):
         assert circuit.allows(what, at, LIMITS)
-        circuit = circuit.written(what, at, LIMITS)
+        circuit = circuit.with_write(what, at, LIMITS)
     assert not circuit.allows("e", 5, LIMITS)
 
 
-def test_it_is_quiet_a_window_after_the_last_drift() -> None:
-    circuit = Circuit().opened(10)
+def test_it_may_close_a_window_after_the_last_change() -> None:
+    circuit = Circuit().opened("broken", 10)
     assert circuit.is_open
-    assert not circuit.is_quiet(109, LIMITS)
-    assert circuit.is_quiet(110, LIMITS)
-    assert not circuit.drifting(50).is_quiet(110, LIMITS)
-    assert Circuit.from_json(circuit.to_json()) == circuit
+    assert not circuit.may_close(109, LIMITS)
+    assert circuit.may_close(110, LIMITS)
+    assert circuit.observed("broken", 109).may_close(110, LIMITS), (
+        "what stays broken does not count"
+    )
+    assert not circuit.observed("otherwise", 50).may_close(110, LIMITS)
+    assert circuit.observed("otherwise", 50).may_close(150, LIMITS)
+
+
+def test_a_clock_that_jumped_does_not_hold_it_open_for_ever() -> None:
+    opened_in_the_future = Circuit(((5_000, "a"), (5_000, "a"))).opened("broken", 5_000)
+    seen = opened_in_the_future.observed("broken", 20)
+    assert not seen.may_close(119, LIMITS)
+    assert seen.observed("broken", 119).may_close(120, LIMITS)
+    assert Circuit(((5_000, "a"), (5_000, "a"))).allows("a", 20, LIMITS)
 
 
 def undo(guarded, times: int) -> None:

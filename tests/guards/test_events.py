@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ import pytest
 
 from shared.guards.services import SingleFlight
 from tests.azure import INTENT, LUSTRE, NETWORK, NSG, VNET, rule
+from tests.conftest import ISOLATED
 from tests.guards.conftest import WEBHOOK
 from tests.planning.test_plan import nineteen
 
@@ -137,10 +140,11 @@ def test_duplicates_bursts_and_our_own_echo_end_with_one_write(guarded) -> None:
     for thread in threads:
         thread.join()
     guarded.quiet()
-    assert guarded.writes() == 1
+    taken = [c for c in guarded.azure.calls() if c["method"] == "PUT" and c["status"] in (200, 201)]
+    assert len(taken) == 1
     assert guarded.types() == ["restored"]
     reads = guarded.azure.counted()["GET networksecuritygroups"]
-    assert reads < 10, "those who come meanwhile share a look"
+    assert reads < (20 if ISOLATED else 10), "those who come meanwhile share a look"
 
 
 def test_noise_of_every_kind(guarded) -> None:
@@ -192,33 +196,40 @@ def test_the_second_look_writes_nothing_where_nothing_drifted(guarded) -> None:
     assert guarded.azure.counted()["GET networksecuritygroups"] == 2
 
 
-def test_a_failure_that_goes_away_is_delivered_again(guarded, monkeypatch) -> None:
-    monkeypatch.setattr("shared.guards.triggers.EVENT_SECONDS", 1)
-    guarded.azure.fail(method="GET", path="*", times=30, status=503, code="ServerTimeout")
-    guarded.azure.set(retryScale=0.02)
+def test_a_guard_that_fails_goes_to_the_queue_and_slows_no_event(guarded) -> None:
+    """ARM throttles: the event is acknowledged, the guard is tried again, and its status says why."""
+    fault = {"status": 429, "code": "TooManyRequests", "retryAfter": 3600}
+    guarded.azure.fail(method="GET", path="*/networksecuritygroups/*", times=2, **fault)
     guarded.azure.delete(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
-    guarded.azure.wait_until(
-        lambda: any(
-            e["deliveries"][0]["status"] == 500 for e in guarded.events() if e["deliveries"]
-        ),
-        20,
-    )
-    guarded.azure.client.delete("/_box/faults")
-    guarded.azure.wait_until(lambda: "AMLFS-Out-KeyVault" in guarded.azure.names(), 20)
-
-    def tries() -> list[int]:
-        return [d["attempt"] for e in guarded.events() for d in e["deliveries"]]
-
-    guarded.azure.wait_until(lambda: max(tries()) > 1, 20)
+    guarded.azure.wait_until(lambda: guarded.get()["status"]["reason"] is not None, 10)
+    status = guarded.get()["status"]
+    assert status["verdict"] == "compliant", "what was proved last stays until it is read again"
+    assert "TooManyRequests" in status["reason"]
+    guarded.azure.wait_until(lambda: guarded.types() == ["restored"], 20)
+    guarded.quiet()
+    deliveries = [d for event in guarded.events() for d in event["deliveries"]]
+    assert {d["status"] for d in deliveries} == {202}
+    assert guarded.types() == ["restored"]
+    assert guarded.get()["status"]["reason"] is None
 
 
-def test_an_event_is_answered_in_time(guarded, monkeypatch) -> None:
-    monkeypatch.setattr("shared.guards.triggers.EVENT_SECONDS", 1)
-    guarded.azure.fail(method="GET", path="*", times=99, status=429, code="x", retryAfter=3600)
-    started = time.monotonic()
-    deliver(guarded, grid_event(), status=500)
-    assert time.monotonic() - started < 5
-    guarded.azure.client.delete("/_box/faults")
+def test_an_event_whose_guards_cannot_be_looked_up_goes_to_the_queue(guarded, monkeypatch) -> None:
+    """The store is down: the change itself is queued, and found there when the store is back."""
+    with monkeypatch.context() as down:
+        down.setenv("AMLFS_STORE", "sqlite:/proc/none/x.db")
+        deliver(guarded, grid_event())
+    guarded.azure.wait_until(lambda: guarded.azure.counted()["GET networksecuritygroups"] > 0, 20)
+
+
+def test_only_a_store_and_a_queue_that_are_both_down_fail_an_event(guarded, monkeypatch) -> None:
+    storage = "AzureWebJobsStorage"
+    nowhere = "QueueEndpoint=http://127.0.0.1:9/none"
+    place = re.sub("QueueEndpoint=[^;]+", nowhere, os.environ[storage])
+    with monkeypatch.context() as down:
+        down.setenv(storage, place)
+        deliver(guarded, grid_event())
+        down.setenv("AMLFS_STORE", "sqlite:/proc/none/x.db")
+        deliver(guarded, grid_event(), status=500)
 
 
 def test_a_lost_event_is_found_by_the_sweep(guarded) -> None:
@@ -238,6 +249,7 @@ def test_a_guard_of_nineteen_rules_made_by_hand_is_left_alone(idle) -> None:
     assert idle.writes() == 0
 
 
+@pytest.mark.in_process
 def test_two_instances_with_the_same_event_end_with_one_write(guarded, monkeypatch) -> None:
     """Instances share no memory, so here nothing but the NSG's etag is between the two."""
     monkeypatch.setattr(SingleFlight, "run", lambda self, key, work: work())

@@ -136,6 +136,7 @@ def test_health(service) -> None:
     assert (answer.status_code, answer.json()) == (200, {"status": "up"})
 
 
+@pytest.mark.in_process
 def test_an_unforeseen_failure_is_a_problem_without_a_trace(service, monkeypatch, caplog) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("secret")
