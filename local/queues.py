@@ -76,26 +76,38 @@ class LocalQueues:
 
     def __init__(self) -> None:
         self.messages: dict[str, asyncio.Queue[Message]] = defaultdict(asyncio.Queue)
-        self._workers: list[asyncio.Task[None]] = []
+        self._workers: dict[str, asyncio.Task[None]] = {}
+        self._delayed = self._in_work = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no message is on its way to a function, or in one."""
+        waiting = any(self.messages[name].qsize() for name in self._workers)
+        return not (waiting or self._delayed or self._in_work)
 
     async def put(self, name: str, body: str, delay: float = 0.0) -> None:
         """Add a message, which comes after a delay in seconds."""
         message = Message(body)
         if delay > 0:
-            add = self.messages[name].put_nowait
-            asyncio.get_running_loop().call_later(delay, add, message)
+            self._delayed += 1
+            asyncio.get_running_loop().call_later(delay, self._come, name, message)
         else:
             self.messages[name].put_nowait(message)
 
+    def _come(self, name: str, message: Message) -> None:
+        self._delayed -= 1
+        self.messages[name].put_nowait(message)
+
     async def serve(self, name: str, handle: Handle) -> None:
         """Hand every message of a queue to a function, as they come."""
-        self._workers.append(asyncio.create_task(self._work(name, handle)))
+        self._workers[name] = asyncio.create_task(self._work(name, handle))
 
     async def _work(self, name: str, handle: Handle) -> None:
         running: set[asyncio.Task[None]] = set()
         try:
             while True:
                 message = await self.messages[name].get()
+                self._in_work += 1
                 task = asyncio.create_task(self._deliver(name, message, handle))
                 running.add(task)
                 task.add_done_callback(running.discard)
@@ -114,12 +126,14 @@ class LocalQueues:
             else:
                 await asyncio.sleep(VISIBILITY_SECONDS)
                 self.messages[name].put_nowait(message)
+        finally:
+            self._in_work -= 1
 
     async def stop(self) -> None:
         """End all workers."""
-        for worker in self._workers:
+        for worker in self._workers.values():
             worker.cancel()
-        await asyncio.gather(*self._workers, return_exceptions=True)
+        await asyncio.gather(*self._workers.values(), return_exceptions=True)
         self._workers.clear()
 
 

@@ -19,7 +19,7 @@ from hypothesis import settings
 from starlette.applications import Starlette
 
 from local.azure.serving import BoxServer
-from local.host import load_host
+from local.host import FunctionsHost, load_host
 from local.isolated import load_isolated_host
 from local.queues import connection_to
 from local.server import listen
@@ -74,14 +74,19 @@ def embedded_azure() -> Iterator[BoxServer]:
 
 
 @pytest.fixture(scope="session")
-def service(embedded_azure, tmp_path_factory) -> Iterator[httpx.Client]:
+def host(tmp_path_factory) -> FunctionsHost:
+    """The local Functions host; in an isolated run it has worker processes."""
+    if not ISOLATED:
+        return load_host()
+    os.environ["AMLFS_STORE"] = f"sqlite:{tmp_path_factory.mktemp('store')}/guards.db"
+    return load_isolated_host()
+
+
+@pytest.fixture(scope="session")
+def service(embedded_azure, host) -> Iterator[httpx.Client]:
     """The service under the local Functions host, over HTTP."""
     listener = listen(0)
     os.environ["AzureWebJobsStorage"] = connection_to(listener.getsockname()[1])
-    host = load_host()
-    if ISOLATED:
-        os.environ["AMLFS_STORE"] = f"sqlite:{tmp_path_factory.mktemp('store')}/guards.db"
-        host = load_isolated_host()
     with serving(host.application(), listener) as client:
         yield client
 

@@ -1,0 +1,145 @@
+"""Claims and watches hold, whoever registers what at the same moment."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from shared.cloud.store.sqlite import SqliteStore
+from shared.errors import Conflict, NotFound
+from shared.guards.declared import new_guard
+from shared.guards.guard import Guard, GuardStatement
+from shared.guards.repository import CLAIM, AlreadyExists, GuardRepository, digest, holders_in
+from tests.azure import INTENT, LUSTRE, NSG
+
+Test = Callable[[list[GuardRepository]], Awaitable[None]]
+
+
+def guard(name: str, nsg: str = NSG, subnet: str = LUSTRE, **more: Any) -> Guard:
+    intent = {**INTENT, "networkSecurityGroupId": nsg, "fileSystemSubnet": {"id": subnet}}
+    intent |= more.pop("intent", {})
+    statement = GuardStatement.model_validate({"intent": intent, **more})
+    return new_guard(statement, name)
+
+
+@pytest.fixture
+def processes(tmp_path) -> Callable[[Test], None]:
+    """Runs a test with six repositories on one file, as in six processes."""
+
+    def run(test: Test) -> None:
+        async def main() -> None:
+            stores = [SqliteStore(str(tmp_path / "guards.db")) for _ in range(6)]
+            await test([GuardRepository(store) for store in stores])
+            for store in stores:
+                await store.close()
+
+        asyncio.run(main())
+
+    return run
+
+
+def test_the_same_guard_at_the_same_moment_is_one_guard_with_its_claims(processes) -> None:
+    async def test(repositories: list[GuardRepository]) -> None:
+        results = await asyncio.gather(
+            *(one.create(guard("fs")) for one in repositories), return_exceptions=True
+        )
+        losers = [one for one in results if isinstance(one, BaseException)]
+        assert len(losers) == len(repositories) - 1
+        assert all(isinstance(one, AlreadyExists) for one in losers)
+        saved = await repositories[0].get("FS")
+        await repositories[0].check_held(saved)
+        assert await repositories[0].watching(NSG) == ["fs"]
+
+    processes(test)
+
+
+def test_of_different_guards_for_one_nsg_one_wins_and_nothing_of_the_others_stays(
+    processes,
+) -> None:
+    async def test(repositories: list[GuardRepository]) -> None:
+        guards = [guard(f"g{n}") for n in range(len(repositories))]
+        results = await asyncio.gather(
+            *(one.create(each) for one, each in zip(repositories, guards, strict=True)),
+            return_exceptions=True,
+        )
+        winners = [one for one in results if isinstance(one, Guard)]
+        assert len(winners) == 1
+        assert all(isinstance(one, Conflict) for one in results if one is not winners[0])
+        left = [one async for one in repositories[0].all()]
+        assert [one.key for one in left] == [winners[0].key]
+        await repositories[0].check_held(winners[0])
+
+    processes(test)
+
+
+def test_a_subnet_has_one_guard_always(processes) -> None:
+    async def test(repositories: list[GuardRepository]) -> None:
+        repository = repositories[0]
+        await repository.create(guard("first", allowShared=True))
+        second = guard("second", NSG + "2", allowShared=True, intent={"namePrefix": "B-"})
+        with pytest.raises(Conflict) as taken:
+            await repository.create(second)
+        assert taken.value.facts == {"guard": "first", "resource": LUSTRE.lower()}
+
+    processes(test)
+
+
+SHARED = {
+    "both allow it, with two prefixes": (True, True, "B-", True),
+    "both allow it, with one prefix": (True, True, "amlfs-", False),
+    "the first does not": (False, True, "B-", False),
+    "the second does not": (True, False, "B-", False),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "prefix", "works"), SHARED.values(), ids=SHARED)
+def test_an_nsg_has_one_guard_unless_all_share_it(processes, first, second, prefix, works) -> None:
+    async def test(repositories: list[GuardRepository]) -> None:
+        repository = repositories[0]
+        one = await repository.create(guard("one", allowShared=first))
+        two = guard("two", NSG, LUSTRE + "2", allowShared=second, intent={"namePrefix": prefix})
+        if not works:
+            with pytest.raises(Conflict):
+                await repository.create(two)
+            return
+        two = await repository.create(two)
+        record = await repository.store.get(CLAIM, digest(NSG))
+        assert holders_in(record) == ["one", "two"]
+        narrow = guard("one", allowShared=False)
+        with pytest.raises(Conflict):
+            await repository.replace(one, replace(narrow, id=one.id))
+        await repository.delete(one)
+        record = await repository.store.get(CLAIM, digest(NSG))
+        assert holders_in(record) == ["two"]
+        await repository.check_held(two)
+
+    processes(test)
+
+
+def test_lost_claims_and_watches_are_put_in_place_again(processes) -> None:
+    async def test(repositories: list[GuardRepository]) -> None:
+        repository = repositories[0]
+        saved = await repository.create(guard("fs"))
+        await repository.store.delete(CLAIM, digest(NSG))
+        with pytest.raises(Conflict):
+            await repository.check_held(saved)
+        await repository.assert_claims(saved)
+        await repository.check_held(saved)
+
+    processes(test)
+
+
+def test_a_claim_of_a_guard_that_is_gone_does_not_count(processes) -> None:
+    async def test(repositories: list[GuardRepository]) -> None:
+        repository = repositories[0]
+        await repository.store.create(CLAIM, digest(NSG), {"guard": "ghost", "resource": NSG})
+        saved = await repository.create(guard("fs"))
+        await repository.check_held(saved)
+        with pytest.raises(NotFound):
+            await repository.get("ghost")
+
+    processes(test)
