@@ -80,7 +80,11 @@ def serve(options: Options) -> None:
         if options.arm_https_port is not None:
             say(f"    over https for az on {options.arm_https_port}, certificate {CERTIFICATE}")
         config = uvicorn.Config(
-            host.application(), log_level="warning", access_log=False, timeout_graceful_shutdown=5
+            host.application(),
+            log_level="warning",
+            access_log=False,
+            timeout_graceful_shutdown=5,
+            proxy_headers=False,  # Azure appends the address to what the caller claims
         )
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again after its clean end
             uvicorn.Server(config).run(sockets=[listener])

@@ -95,7 +95,9 @@ def end_with_the_host() -> None:
 
 async def serve(host: WorkerHost, listener: socket.socket) -> None:
     """Serve until the process is ended."""
-    config = uvicorn.Config(host.application(), log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        host.application(), log_level="warning", access_log=False, proxy_headers=False
+    )
     await uvicorn.Server(config).serve(sockets=[listener])
     for close in closers():
         await close()

@@ -52,10 +52,11 @@ def serving(
 ) -> Iterator[httpx.Client]:
     """Serve an application on a free port, and give a client that talks to it."""
     listener = listener or listen(0)
-    server = uvicorn.Server(uvicorn.Config(application, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(application, log_level="warning", proxy_headers=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    with httpx.Client(base_url=f"http://127.0.0.1:{listener.getsockname()[1]}") as client:
+    address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with httpx.Client(base_url=address, timeout=30) as client:
         yield client
     server.should_exit = True
     thread.join(timeout=10)

@@ -298,6 +298,12 @@ class Guard:
             stated.foreign_rules, stated.reassociate, stated.allow_shared, own, partial=True
         )
 
+    @property
+    def writes(self) -> frozenset[tuple[float, str]]:
+        """The restorations that ARM has accepted, published or not: it changes with each of them."""
+        accepted = (one.write for one in self.pending if one.write.state is WriteState.ACCEPTED)
+        return frozenset((*self.circuit.writes, *((one.at, one.id) for one in accepted)))
+
     def found_in(self, subnet_id: str | None) -> Guard:
         """Return it after its file system was found in a subnet."""
         old = self.subnet_id

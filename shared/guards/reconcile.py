@@ -187,8 +187,20 @@ class Reconciliation:
     # -- deciding and saving ----------------------------------------------------------------------
 
     async def _decide(self, seen: Observation) -> Decision:
-        limits, now = self._services.settings.circuit, time.time()
-        return await self._commit(lambda guard: decide(guard, seen, self._cause, now, limits))
+        """Decide on what was seen; raises `PreconditionFailed` where it is out of date.
+
+        Another process may have restored the drift that this look shows. Decided on by now, it would be
+        one restoration too many for the circuit.
+        """
+        limits, now, before = self._services.settings.circuit, time.time(), self._guard.writes
+
+        def decided(guard: Guard) -> Decision:
+            if guard.writes != before:
+                self._guard = guard
+                raise PreconditionFailed("Another process has written since this look.")
+            return decide(guard, seen, self._cause, now, limits)
+
+        return await self._commit(decided)
 
     async def _conclude(self, result: Applied | ApplyFailure) -> Decision:
         limits, now = self._services.settings.circuit, time.time()
