@@ -120,6 +120,17 @@ type Tuning = {
   @minValue(1)
   circuitWindowSeconds: int?
 
+  @description('Whether a guard that `guards` declares can be suspended over HTTP.')
+  declaredMayBeSuspended: bool?
+
+  @description('Days for which outcomes are kept.')
+  @minValue(1)
+  historyDays: int?
+
+  @description('Days for which operations that ended are kept.')
+  @minValue(1)
+  operationDays: int?
+
   @description('Where metrics go by OTLP, besides Application Insights.')
   otlpEndpoint: string?
 }

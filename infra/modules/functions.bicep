@@ -120,6 +120,9 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       AMLFS_CIRCUIT_SAME: string(tune.?circuitSame ?? 5)
       AMLFS_CIRCUIT_ANY: string(tune.?circuitAny ?? 30)
       AMLFS_CIRCUIT_WINDOW_SECONDS: string(tune.?circuitWindowSeconds ?? 600)
+      AMLFS_DECLARED_MAY_BE_SUSPENDED: string(tune.?declaredMayBeSuspended ?? false)
+      AMLFS_HISTORY_DAYS: string(tune.?historyDays ?? 90)
+      AMLFS_OPERATION_DAYS: string(tune.?operationDays ?? 7)
       OTEL_EXPORTER_OTLP_ENDPOINT: tune.?otlpEndpoint ?? ''
     }
   }

@@ -71,7 +71,9 @@ resource queues 'Microsoft.Storage/storageAccounts/queueServices@2025-01-01' = {
   name: 'default'
 
   resource queue 'queues' = [
-    for name in ['amlfs-operations', 'amlfs-looks', 'amlfs-guards', 'amlfs-guards-poison']: { name: name }
+    for name in ['amlfs-operations', 'amlfs-looks', 'amlfs-sweeps', 'amlfs-guards', 'amlfs-guards-poison']: {
+      name: name
+    }
   ]
 }
 

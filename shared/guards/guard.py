@@ -234,6 +234,7 @@ class Guard:
         watched: ids, without case, of the resources whose changes concern it.
         status: how it is doing.
         findings: of the last look.
+        fingerprint: of everything that the last look depended on.
         circuit: its circuit breaker.
         announced: a digest of the drift that was announced and not restored, so that it is said once.
         failure: why the last look or write did not succeed; None where it did.
@@ -256,6 +257,7 @@ class Guard:
     watched: tuple[str, ...] = ()
     status: Status = field(default_factory=Status)
     findings: Findings = field(default_factory=Findings)
+    fingerprint: str = ""
     circuit: Circuit = field(default_factory=Circuit)
     announced: str | None = None
     failure: Failure | None = None

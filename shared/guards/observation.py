@@ -15,7 +15,9 @@ from shared.applying.writes import is_unchanged, was_accepted
 from shared.cloud.resources import parent_id
 from shared.errors import Conflict
 from shared.guards.guard import Findings
+from shared.nsg.service_tags import shipped_service_tags
 from shared.planning.changes import packet_text
+from shared.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -85,6 +87,7 @@ class Observation:
         subnet_id: the file system's subnet, by its id.
         watched: ids of the resources whose changes concern the guard.
         is_refused: whether the guard's policy forbids every write.
+        fingerprint: a digest of everything that the look depends on.
         state: a digest of what ARM shows; the same while nobody changes anything. Empty where nobody
             needs it: the circuit is closed, and nothing will be written.
         accepted: ids of pending writes that ARM has accepted, as this look shows.
@@ -100,6 +103,7 @@ class Observation:
     subnet_id: str | None = None
     watched: tuple[str, ...] = ()
     is_refused: bool = False
+    fingerprint: str = ""
     state: str = ""
     accepted: frozenset[str] = frozenset()
     unchanged: frozenset[str] = frozenset()
@@ -149,6 +153,7 @@ def observation_from_plan(
         notices=tuple(notice.to_json() for notice in planned.notices),
         subnet_id=live.subnet.id if live.subnet else None,
         watched=watched_by(live.statement, live),
+        fingerprint=fingerprint_of(guard, live),
         state=state_of(live) if run or guard.circuit.is_open else "",
         accepted=frozenset(one.id for one in pending if was_accepted(one, live)),
         unchanged=frozenset(one.id for one in pending if is_unchanged(one, live)),
@@ -170,6 +175,7 @@ def observation_from_result(before: Observation, result: ApplyResult) -> Observa
         summary=summarize(result.after, is_associated=result.is_associated),
         changes=(),
         remaining=remaining_of(result.after, result.planned.plan.blocked),
+        fingerprint="",  # the state that it was worked out for is gone
     )
 
 
@@ -183,6 +189,37 @@ def guard_verdict(verification: Verification, live: Live, *, is_associated: bool
         return Verdict.NONCOMPLIANT.value
     is_unknown = verification.verdict is Verdict.COMPLIANT and live.subnet is None
     return Verdict.UNDECIDED.value if is_unknown else verification.verdict.value
+
+
+def fingerprint_of(guard: Guard, live: Live) -> str:
+    """Return a digest of everything that a look at a guard depends on.
+
+    What has the same one has the same proof and the same plan: the NSG's rules and users, what is
+    known of the virtual network, the intent as resolved, what the guard permits, catalogue and service
+    tags, and this version of the service.
+    """
+    network, subnet, tags = (
+        live.network,
+        live.subnet,
+        shipped_service_tags(live.intent.location.cloud),
+    )
+    return digest_of(
+        [
+            VERSION,
+            (guard.catalogue, tags.cloud.value, tags.change_number, tags.published),
+            repr(guard.options),
+            repr(live.intent),
+            [without_read_only(rule) for rule in live.nsg.rules] if live.nsg else None,
+            (live.nsg.subnets, live.nsg.interfaces) if live.nsg else None,
+            repr((network.location, network.space, network.peered, network.has_gateway))
+            if network
+            else None,
+            repr((subnet.id, subnet.prefixes, subnet.nsg_id, subnet.has_routes))
+            if subnet
+            else None,
+            [repr(notice) for notice in live.notices],
+        ]
+    )
 
 
 def state_of(live: Live) -> str:

@@ -195,11 +195,24 @@ def resume(guard: Guard, by: str) -> Decision:
     return finish(Decision(after, (Outcome(OutcomeType.RESUMED, data),)))
 
 
+def is_settled(guard: Guard) -> bool:
+    """Whether nothing can follow from one more look that finds what the last one found."""
+    is_waiting = (
+        guard.suspension or guard.conflict or guard.failure or guard.pending or guard.outbox
+    )
+    is_wrong = guard.announced is not None or guard.drift_since is not None
+    return not (is_waiting or is_wrong or guard.circuit.is_open) and (
+        guard.status.verdict == COMPLIANT
+    )
+
+
 def needs_work(before: Guard, decision: Decision) -> bool:
     """Whether a decision writes, publishes or saves anything but the time of the look."""
     after = decision.guard
     unchanged = replace(
-        after, status=replace(after.status, last_checked=before.status.last_checked)
+        after,
+        status=replace(after.status, last_checked=before.status.last_checked),
+        fingerprint=before.fingerprint,
     )
     is_waiting = bool(before.outbox) or any(
         one.write.state is not WriteState.REFUTED for one in before.pending
@@ -277,7 +290,12 @@ def observe_circuit(
 def note_look(guard: Guard, seen: Observation, now: float) -> Guard:
     """Return a guard after its state was looked at."""
     looked = guard.with_verdict(seen.verdict, now).found_in(seen.subnet_id)
-    return replace(looked, watched=seen.watched or guard.watched, findings=seen.findings)
+    return replace(
+        looked,
+        watched=seen.watched or guard.watched,
+        findings=seen.findings,
+        fingerprint=seen.fingerprint,
+    )
 
 
 def announce(decision: Decision, seen: Observation, cause: Cause, now: float) -> Decision:

@@ -54,6 +54,7 @@ class GuardRecord(BaseModel):
     watched: tuple[str, ...] = ()
     status: Status = Status()
     findings: Findings = Findings()
+    fingerprint: str = ""
     circuit: Circuit = Circuit()
     announced: str | None = None
     failure: Failure | None = None

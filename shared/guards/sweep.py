@@ -17,7 +17,7 @@ import time
 import uuid
 import zlib
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from shared.applying.live import Located, assemble, locate, stated_subnet
@@ -28,8 +28,8 @@ from shared.errors import Conflict, GuardError, Transient
 from shared.guards.guard import Guard, UnreadableGuard
 from shared.guards.housekeeping import is_due, prune_history
 from shared.guards.messages import GUARDS, SWEEPS, GuardMessage, send
-from shared.guards.observation import Cause, observe
-from shared.guards.policy import decide, needs_work
+from shared.guards.observation import Cause, fingerprint_of, observe
+from shared.guards.policy import decide, is_settled, needs_work
 from shared.guards.record import load_guard
 from shared.guards.repository import CLAIM_MISSING, GUARD
 from shared.guards.unreadable import announce_unreadable
@@ -231,18 +231,24 @@ class PartSweep:
     async def _look(self, packed: bytes, document: dict[str, Any] | None) -> None:
         """Queue a guard if a reconcile would write, publish or save anything."""
         guard = load_guard(unpack(packed))
-        if isinstance(guard, Guard) and self._has_work(guard, document):
+        if isinstance(guard, Guard) and await self._has_work(guard, document):
             await self._queue(guard.key)
 
     async def _queue(self, key: str) -> None:
         self._result.queued.append(key)
         await send(self._services.settings, GUARDS, GuardMessage(key, SWEEP))
 
-    def _has_work(self, guard: Guard, document: dict[str, Any] | None) -> bool:
-        """Whether the policy decides to write, publish or save anything."""
+    async def _has_work(self, guard: Guard, document: dict[str, Any] | None) -> bool:
+        """Whether the policy decides to write, publish or save anything.
+
+        A guard that was right, and whose look depends on nothing that has changed, is right.
+        """
         now, limits = time.time(), self._services.settings.circuit
         try:
-            seen = observe(guard, self._live(guard, document), self._services.settings)
+            live = self._live(guard, document)
+            if is_settled(guard) and guard.fingerprint == fingerprint_of(guard, live):
+                return False
+            seen = observe(guard, live, self._services.settings)
         except Transient:
             raise
         except GuardError:  # the reconcile finds out why; a failure that was announced is known
@@ -251,7 +257,14 @@ class PartSweep:
         except Exception:  # one guard stops no other
             log.exception("guard %s: the sweep failed in an unforeseen way", guard.name)
             return True
-        return needs_work(guard, decide(guard, seen, SWEEP, now, limits))
+        decision = decide(guard, seen, SWEEP, now, limits)
+        if needs_work(guard, decision):
+            return True
+        if is_settled(guard):  # the next sweep need not prove it again
+            with contextlib.suppress(GuardError):
+                fresh = replace(guard, fingerprint=seen.fingerprint)
+                await self._services.repository.save(guard, fresh)
+        return False
 
     def _live(self, guard: Guard, document: dict[str, Any] | None) -> Any:
         """Put a guard's live state together from the lists; raises `GuardError`."""

@@ -17,6 +17,7 @@ from shared.http.answers import answered, json_response
 from shared.nsg.locations import locations
 from shared.nsg.service_tags import shipped_service_tags
 from shared.settings import read_settings
+from shared.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -30,8 +31,6 @@ SECONDS = 10
 
 SHOWN = 100
 """So many guards of each kind are named."""
-
-VERSION = "0.1.0"
 
 
 @answered()

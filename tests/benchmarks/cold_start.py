@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMED = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 
 
-def measure(*, quick: bool) -> list[Measurement]:
+def measure(*, quick: bool, smallest: bool = False) -> list[Measurement]:
     with tempfile.TemporaryDirectory() as cache:
         app, floor = in_turn(
-            9 if quick else 31,
+            1 if smallest else 9 if quick else 31,
             lambda: seconds("function_app", cache),
             lambda: seconds("azure.functions, pydantic", cache),
         )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
 import time
 from statistics import median
 from types import SimpleNamespace
@@ -13,13 +11,17 @@ from typing import Any
 
 import httpx
 
+from local.queues import connection_to
 from shared.cloud.clients import close_clients
+from shared.cloud.queues import close_queues
 from shared.cloud.store import close_stores
 from shared.context import invocation
 from shared.guards.triggers import on_event
 from shared.http.guards import register
 from tests.azure import INTENT, NSG
 from tests.benchmarks.applying import QUERY, box, by_hand, put_network, put_nsg
+from tests.benchmarks.queue_server import queue_server
+from tests.benchmarks.sweep import run as run_sweep
 from tests.benchmarks.table import Measurement
 from tests.planning.test_plan import nineteen
 
@@ -41,7 +43,7 @@ async def events(azure: httpx.Client, repeat: int) -> list[Measurement]:
     put_nsg(azure, nineteen())
     put_network(azure)
     async with invocation(60):
-        await register("fs", GuardStatement.model_validate({"intent": INTENT}), None)
+        await register("fs", GuardStatement.model_validate({"intent": INTENT}), "bench")
     restored, alone, foreign = [], [], []
     for _ in range(repeat):
         drop(azure)
@@ -54,6 +56,7 @@ async def events(azure: httpx.Client, repeat: int) -> list[Measurement]:
         await on_event(event(f"{NSG}-of-somebody-else"))
         foreign.append(1000 * (time.perf_counter() - started))
     await close_clients()
+    await close_queues()
     await close_stores()
     beyond = median(restored) - median(alone)
     return [
@@ -68,27 +71,34 @@ def drop(azure: httpx.Client) -> None:
     azure.delete(RULE, params=QUERY).raise_for_status()
 
 
-def sweep(count: int) -> list[Measurement]:
-    """A sweep of so many guards, one in a hundred drifted, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.sweep", str(count)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    seconds, mebibytes, reads, pages, drifted = (float(x) for x in done.stdout.split())
-    assert drifted == count // 100, done.stdout
-    limits = (60.0, 300.0) if count == 10_000 else (None, None)
-    note = f"{reads:.0f} ARM reads for {pages:.0f} pages, {drifted:.0f} drifted"
+def sweeps(*, quick: bool, smallest: bool) -> list[Measurement]:
+    """Sweeps of many guards, one in a hundred drifted; emulator and workers are processes."""
+    if smallest:
+        return sweep(20, 2, 1, part_size=5)
+    found = sweep(1_000 if quick else 10_000, 1, 1, part_size=500 if quick else 5_000)
+    return found if quick else found + sweep(10_000, 1, 2)
+
+
+def sweep(
+    count: int, subscriptions: int, workers: int, part_size: int = 5_000
+) -> list[Measurement]:
+    swept = run_sweep(count, subscriptions, workers, part_size)
+    assert swept.queued == swept.expected, swept
+    is_budgeted = (count, workers) == (10_000, 1)
+    seconds, mebibytes = (60.0, 200.0) if is_budgeted else (None, None)
+    of = f"{count:,} guards, {workers} {'worker' if workers == 1 else 'workers'}"
+    note = f"{swept.reads} ARM reads for {swept.pages} pages, {swept.queued} drifted"
     return [
-        Measurement(f"sweep of {count:,} guards", seconds, "s", budget=limits[0], note=note),
-        Measurement("  memory at its peak", mebibytes, "MiB", budget=limits[1]),
-        Measurement("  ARM reads beyond the pages", reads - pages, "", budget=0),
+        Measurement(f"sweep of {of}", swept.seconds, "s", budget=seconds, note=note),
+        Measurement("  memory at its peak", swept.mebibytes, "MiB", budget=mebibytes),
+        Measurement("  ARM reads beyond the pages", swept.reads - swept.pages, "", budget=0),
     ]
 
 
-def measure(*, quick: bool) -> list[Measurement]:
+def measure(*, quick: bool, smallest: bool = False) -> list[Measurement]:
     os.environ |= {"AMLFS_CIRCUIT_SAME": "100000", "AMLFS_CIRCUIT_ANY": "100000"}
-    with box() as azure:
-        found = asyncio.run(events(azure, 10 if quick else 40))
-    return [*found, *sweep(500 if quick else 10_000)]
+    repeat = 1 if smallest else 10 if quick else 40
+    with queue_server() as queues, box() as azure:
+        os.environ["AzureWebJobsStorage"] = connection_to(queues.port)
+        found = asyncio.run(events(azure, repeat))
+    return [*found, *sweeps(quick=quick, smallest=smallest)]

@@ -126,31 +126,37 @@ def load_tags(repeat: int) -> tuple[float, float]:
     return median(r[0] for r in runs), median(r[1] for r in runs)
 
 
-def measure(*, quick: bool) -> list[Measurement]:
-    repeat = 7 if quick else 31
+def measure(*, quick: bool, smallest: bool = False) -> list[Measurement]:
+    repeat = 1 if smallest else 7 if quick else 31
     gc.collect()
     gc.freeze()  # the heap of this program, z3 and all, is not the service's
     article = [rule.to_arm() for rule in generate(INTENT, CATALOGUE.revision).rules]
-    ordinary, heavy = rule_set(1000), rule_set(1000, prefixes=4, ports=10)
-    load_ms, load_mib = load_tags(3 if quick else 9)
+    size = 50 if smallest else 1000
+    ordinary, heavy = rule_set(size), rule_set(size, prefixes=4, ports=10)
+    load_ms, load_mib = load_tags(1 if smallest else 3 if quick else 9)
     ordinary_ms, heavy_ms = milliseconds(ordinary, repeat), milliseconds(heavy, repeat)
     found = [
         Measurement("load the public cloud's service tags", load_ms, "ms", budget=60),
         Measurement("  memory that takes", load_mib, "MiB", budget=30),
         Measurement("verify the article's rules", milliseconds(article, repeat), "ms", budget=3),
-        Measurement("verify 1,000 ordinary rules", ordinary_ms, "ms", budget=8),
-        Measurement("verify 1,000 heavy rules", heavy_ms, "ms", budget=30),
+        Measurement(f"verify {size:,} ordinary rules", ordinary_ms, "ms", budget=8),
+        Measurement(f"verify {size:,} heavy rules", heavy_ms, "ms", budget=30),
     ]
     ms = spell_witnesses(ordinary, repeat)
-    found.append(Measurement("  1,000 ordinary rules: spelling the witnesses besides", ms, "ms"))
+    found.append(
+        Measurement(f"  {size:,} ordinary rules: spelling the witnesses besides", ms, "ms")
+    )
     shapes = [("ordinary", {}), ("heavy", {"prefixes": 4, "ports": 10})]
     for name, shape in shapes:
-        new = [rule_set(1000, seed=seed, **shape) for seed in range(5 if quick else 15)]
+        new = [
+            rule_set(size, seed=seed, **shape)
+            for seed in range(1 if smallest else 5 if quick else 15)
+        ]
         ms = milliseconds_each(new)
-        found.append(Measurement(f"  1,000 {name} rules, new ones each time", ms, "ms"))
-    for size in CURVE[:5] if quick else CURVE:
-        ms = milliseconds(rule_set(size), 3 if quick else 9)
-        found.append(Measurement(f"  {size} ordinary rules, per rule", 1000 * ms / size, "µs"))
+        found.append(Measurement(f"  {size:,} {name} rules, new ones each time", ms, "ms"))
+    for count in CURVE[:2] if smallest else CURVE[:5] if quick else CURVE:
+        ms = milliseconds(rule_set(count), 1 if smallest else 3 if quick else 9)
+        found.append(Measurement(f"  {count} ordinary rules, per rule", 1000 * ms / count, "µs"))
     sets = [("ordinary", ordinary, ordinary_ms, 40.0), ("heavy", heavy, heavy_ms, 100.0)]
     for name, rules, ms, least in () if quick else sets:  # the solver takes its time
         solver_ms = ask_solver(rules)

@@ -1,115 +1,152 @@
-"""One sweep, measured: prints seconds, MiB at the peak, ARM reads, pages and drifted guards."""
+"""The sweep, measured: `python -m tests.benchmarks.sweep COUNT SUBSCRIPTIONS WORKERS`.
+
+The emulator, the queue and each worker are processes of their own. A worker takes messages of the
+sweep's queue and handles them as the function does; the first message is the timer.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import resource
+import json
+import os
+import subprocess
 import sys
+import tempfile
 import time
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
 from math import ceil
 from pathlib import Path
 
-import httpx
-from shared.guards.findings import watched_by
-from shared.guards.service import open_book, open_desk
+from tests.benchmarks.applying import box
+from tests.benchmarks.estate import FINDINGS, is_drifted, pages, save_guards
+from tests.benchmarks.queue_server import queue_server
 
-from shared.cloud.clients import close_clients
-from shared.cloud.store import close_stores
-from shared.context import calls_made, invocation
-from shared.guards.declared import new_guard
-from shared.guards.guard import GuardStatement
-from shared.guards.sweep import Sweep
-from shared.settings import read_settings
-from tests.azure import NETWORK
-from tests.benchmarks.applying import QUERY, box
-from tests.planning.test_plan import nineteen
+ROOT = Path(__file__).resolve().parents[2]
+READS, READS_A_SECOND = 250, 25
+"""ARM's token bucket of a subscription. Source: "Understand how Azure Resource Manager throttles
+requests"."""
 
-PER_NETWORK = 200
-PAGE = 250
+PAGE_SECONDS = 1.0
+"""Assumed for one list call of ARM."""
 
 
-def nsg_id(n: int) -> str:
-    return f"{NETWORK}/networkSecurityGroups/n{n:05}"
+@dataclass(frozen=True)
+class Sweep:
+    """What one sweep took.
 
-
-def network_id(n: int) -> str:
-    return f"{NETWORK}/virtualNetworks/v{n // PER_NETWORK:03}"
-
-
-def intent(n: int) -> dict:
-    network = network_id(n)
-    return {
-        "location": "eastus",
-        "fileSystemSubnet": {"id": f"{network}/subnets/s{n:05}"},
-        "clientSubnets": [{"id": f"{network}/subnets/clients"}],
-        "networkSecurityGroupId": nsg_id(n),
-    }
-
-
-def fill(azure: httpx.Client, count: int) -> None:
-    for n in range(count):
-        within = n % PER_NETWORK
-        own = {"addressPrefixes": [f"10.0.{within}.0/24"]}
-        clients = [{"addressPrefixes": ["10.0.255.0/24"]}]
-        rules = nineteen({"location": "eastus", "fileSystemSubnet": own, "clientSubnets": clients})
-        if n % 100 == 7:
-            rules = rules[1:]
-        body = {"location": "eastus", "properties": {"securityRules": rules}}
-        azure.put(nsg_id(n), params=QUERY, json=body).raise_for_status()
-    for first in range(0, count, PER_NETWORK):
-        subnets: list[dict] = [
-            {
-                "name": f"s{n:05}",
-                "properties": {
-                    "addressPrefix": f"10.0.{n % PER_NETWORK}.0/24",
-                    "networkSecurityGroup": {"id": nsg_id(n)},
-                },
-            }
-            for n in range(first, min(first + PER_NETWORK, count))
-        ]
-        subnets.append({"name": "clients", "properties": {"addressPrefix": "10.0.255.0/24"}})
-        space = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": subnets}
-        body = {"location": "eastus", "properties": space}
-        azure.put(network_id(first), params=QUERY, json=body).raise_for_status()
-
-
-async def measured(count: int) -> tuple[float, float, int, int, int]:
-    settings = read_settings()
-    book = await open_book(settings)
-    for n in range(count):
-        statement = GuardStatement.model_validate({"intent": intent(n)})
-        guard = new_guard(statement, f"g{n:05}").checked("compliant", 0.0)
-        await book.create(guard)
-        assert watched_by(statement.intent)
-    started = time.perf_counter()
-    async with invocation(600):
-        swept = await Sweep(await open_desk(settings, book)).run()
-        reads = calls_made()
-    seconds = time.perf_counter() - started
-    pages = ceil(count / PAGE) + ceil(count / PER_NETWORK / PAGE)
-    await close_clients()
-    await close_stores()
-    return seconds, peak_mib(), reads, pages, len(swept.drifted)
-
-
-def peak_mib() -> float:
-    """The most memory that this process had, in MiB.
-
-    Linux's `ru_maxrss` is no such thing: a process that was spawned starts with its parent's.
+    Attributes:
+        seconds: from the timer to the end of the last part.
+        cpu_seconds: of all workers.
+        mebibytes: the largest worker at its peak.
+        reads: calls to ARM.
+        pages: the list calls that the parts need.
+        queued: guards that were found to need work.
+        expected: guards that do.
     """
-    status = Path("/proc/self/status")
-    if status.exists():
-        (line,) = [one for one in status.read_text().splitlines() if one.startswith("VmHWM:")]
-        return int(line.split()[1]) / 1024
-    scale = 2**20 if sys.platform == "darwin" else 2**10  # bytes there, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / scale
+
+    seconds: float
+    cpu_seconds: float
+    mebibytes: float
+    reads: int
+    pages: int
+    queued: int
+    expected: int
+
+
+def run(count: int, subscriptions: int, workers: int, part_size: int = 5_000) -> Sweep:
+    """Sweep so many guards with so many workers."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory())
+        queues = stack.enter_context(queue_server())
+        azure = stack.enter_context(box(str(count), str(subscriptions)))
+        path = f"{folder}/guards.db"
+        os.environ |= {
+            "AMLFS_STORE": f"sqlite:{path}",
+            "AzureWebJobsStorage": connection(queues.port),
+            "AMLFS_BENCH_QUEUE": f"http://127.0.0.1:{queues.port}",
+            "AMLFS_BENCH_PART_SIZE": str(part_size),
+        }
+        learn_findings()
+        save_guards(path, count, subscriptions)
+        azure.delete("/_box/calls")
+        command = [sys.executable, "-m", "tests.benchmarks.sweep_worker"]
+        started = [
+            stack.enter_context(
+                subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+            )
+            for _ in range(workers)
+        ]
+        for worker in started:
+            assert worker.stdout is not None
+            assert worker.stdout.readline().strip() == b"ready"
+        begun = time.time()
+        for n, worker in enumerate(started):
+            assert worker.stdin is not None
+            worker.stdin.write(b"timer\n" if n == 0 else b"parts\n")
+            worker.stdin.close()
+        reports = [json.loads(worker.stdout.read()) for worker in started if worker.stdout]
+        seconds = max(report["ended"] for report in reports) - begun
+        for worker in started:
+            assert worker.wait() == 0
+        calls = azure.get("/_box/calls", timeout=60).json()["value"]
+        return Sweep(
+            seconds=seconds,
+            cpu_seconds=sum(report["cpu"] for report in reports),
+            mebibytes=max(report["mebibytes"] for report in reports),
+            reads=len(calls),
+            pages=pages(count, subscriptions, part_size),
+            queued=queues.count("amlfs-guards"),
+            expected=sum(map(is_drifted, range(count))),
+        )
+
+
+def connection(port: int) -> str:
+    from local.queues import connection_to  # noqa: PLC0415
+
+    return connection_to(port)
+
+
+def learn_findings() -> None:
+    """Look up the notices that every guard of the estate has, so that none of them is news."""
+    from shared.amlfs.advice import advise  # noqa: PLC0415
+    from shared.amlfs.catalogue import load_catalogue  # noqa: PLC0415
+    from shared.documents import read_document  # noqa: PLC0415
+    from shared.http.rules import RulesRequest  # noqa: PLC0415
+    from shared.nsg.locations import Cloud  # noqa: PLC0415
+    from shared.nsg.service_tags import shipped_service_tags  # noqa: PLC0415
+
+    stated = {
+        "location": "eastus",
+        "fileSystemSubnet": {"addressPrefixes": ["10.0.0.0/24"]},
+        "clientSubnets": [{"addressPrefixes": ["10.0.255.0/24"]}],
+    }
+    intent = read_document(RulesRequest, {"intent": stated}).intent.resolve()
+    tags = shipped_service_tags(Cloud.PUBLIC)
+    FINDINGS[:] = [notice.to_json() for notice in advise(intent, load_catalogue(), tags)]
+
+
+def estimate(cpu_seconds: float, count: int, subscriptions: int, instances: int) -> float:
+    """Estimate the seconds of a sweep with so many instances in Azure.
+
+    Each instance has a core; parts are handed out evenly; a list call takes `PAGE_SECONDS`; calls
+    beyond a subscription's bucket wait for its refill.
+    """
+    calls = pages(count, subscriptions, 5_000)
+    parts = subscriptions * ceil(count / subscriptions / 5_000)
+    rounds = ceil(parts / instances)
+    each = cpu_seconds / parts + calls / parts * PAGE_SECONDS
+    beyond = max(0, calls / subscriptions - READS) / READS_A_SECOND
+    return rounds * each + beyond
 
 
 def main() -> None:
-    count = int(sys.argv[1])
-    with box() as azure:
-        fill(azure, count)
-        print(*asyncio.run(measured(count)))
+    count, subscriptions, workers = (int(text) for text in sys.argv[1:4])
+    found = run(count, subscriptions, workers)
+    for name, value in asdict(found).items():
+        print(f"{name:12} {value:.1f}" if isinstance(value, float) else f"{name:12} {value}")
+    print(
+        f"estimated with 20 instances: {estimate(found.cpu_seconds, count, subscriptions, 20):.0f} s"
+    )
 
 
 if __name__ == "__main__":

@@ -51,6 +51,7 @@ def full() -> Guard:
         former_subnets=("a",),
         status=Status("compliant", "s", "restored", "c"),
         findings=Findings(({"a": 1},), ({"b": 2},), ({"c": 3},), "summary"),
+        fingerprint="f",
         circuit=Circuit(((1.0, "d"),), 2.0, 3.0, "state"),
         announced="digest",
         failure=Failure("k", "r", 1.0, True, {"status": 1}),

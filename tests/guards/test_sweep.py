@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import pytest
 
-from tests.azure import INTENT, LUSTRE, NETWORK, NSG, VNET
+from local.azure.estate import kind_of
+from local.azure.paths import read_resource_id
+from tests.azure import CLIENTS, INTENT, LUSTRE, NETWORK, NSG, VNET, rule
 from tests.planning.test_plan import nineteen
 
 
@@ -55,6 +60,143 @@ def test_lists_are_read_and_only_what_drifted_is_touched(idle) -> None:
     idle.run("sweep")
     idle.quiet()
     assert len(idle.azure.calls()) == 4, "all is right: lists alone"
+
+
+def test_the_same_drift_again_is_found_again(guarded) -> None:
+    """What a look depended on is remembered, and never mistaken for what it was before a restoration."""
+    guarded.azure.set(eventLossRate=1)
+    for times in (1, 2, 3):
+        guarded.azure.delete(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
+        guarded.run("sweep")
+        guarded.quiet()
+        assert guarded.types() == ["restored"] * times
+        assert guarded.is_right()
+
+
+CAUSES = {
+    "a rule": lambda azure: azure.delete(f"{NSG}/securityRules/AMLFS-Out-Ntp"),
+    "a foreign rule": lambda azure: azure.put(
+        f"{NSG}/securityRules/ssh",
+        rule("ssh", 100, "Inbound", "Allow", protocol="Tcp", destinationPortRange="22"),
+    ),
+    "the association": lambda azure: azure.network(),
+    "a prefix of the clients": lambda azure: azure.put(
+        CLIENTS, {"properties": {"addressPrefix": "10.0.3.0/24"}}
+    ),
+    "the prefix of the file system's subnet": lambda azure: azure.put(
+        LUSTRE,
+        {"properties": {"addressPrefix": "10.0.8.0/24", "networkSecurityGroup": {"id": NSG}}},
+    ),
+    "another user of the NSG": lambda azure: azure.put(
+        CLIENTS,
+        {"properties": {"addressPrefix": "10.0.2.0/24", "networkSecurityGroup": {"id": NSG}}},
+    ),
+}
+
+
+@pytest.mark.parametrize("cause", CAUSES.values(), ids=CAUSES)
+def test_every_cause_of_drift_is_found_by_a_sweep_alone(guarded, cause) -> None:
+    guarded.azure.set(eventLossRate=1)
+    for _ in range(2):  # the second time the guard's fingerprint is known
+        guarded.run("sweep")
+        guarded.quiet()
+    assert guarded.types() == []
+    cause(guarded.azure)
+    guarded.run("sweep")
+    guarded.quiet()
+    assert len(guarded.types()) == 1
+    assert guarded.types()[0] in ("restored", "blocked")
+
+
+@pytest.mark.parametrize("element", [None, 5, [], {}, {"id": 5}, {"id": "x"}], ids=str)
+def test_an_odd_element_of_a_list_stops_nobody(guarded, element, monkeypatch) -> None:
+    """ARM lists something that is no resource, beside an NSG that has drifted."""
+    azure = guarded.azure
+    azure.set(eventLossRate=1)
+    azure.delete(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
+    real = azure.server.box.routes.arm.page
+
+    def page(*given: Any) -> Any:
+        answer = real(*given)
+        answer.body["value"] = [element, *answer.body["value"], element]
+        return answer
+
+    monkeypatch.setattr(azure.server.box.routes.arm, "page", page)
+    guarded.run("sweep")
+    guarded.quiet()
+    assert guarded.types() == ["restored"]
+
+
+def odd_prefix(body: dict[str, Any]) -> None:
+    body["properties"]["subnets"][0]["properties"]["addressPrefix"] = "garbage"
+
+
+def odd_subnets(body: dict[str, Any]) -> None:
+    body["properties"]["subnets"] = [None]
+
+
+def odd_properties(body: dict[str, Any]) -> None:
+    body["properties"] = "none"
+
+
+@pytest.mark.parametrize("spoil", [odd_prefix, odd_subnets, odd_properties])
+def test_a_guard_whose_network_is_shown_oddly_is_undecided_and_stops_nobody(
+    guarded, monkeypatch, spoil
+) -> None:
+    other = {**INTENT, "networkSecurityGroupId": NSG + "2"}
+    other["fileSystemSubnet"] = {"addressPrefixes": ["10.9.1.0/24"]}
+    other["clientSubnets"] = [{"addressPrefixes": ["10.9.2.0/24"]}]
+    guarded.put("other", intent=other, mode="audit")
+    guarded.forget()
+    kind = type(kind_of(read_resource_id(VNET)))
+    real = kind.show
+
+    def show(*given: Any) -> Any:
+        body = copy.deepcopy(real(*given))
+        spoil(body)
+        return body
+
+    monkeypatch.setattr(kind, "show", show)
+    for _ in range(2):
+        guarded.run("sweep")
+        guarded.quiet()
+    status = guarded.get()["status"]
+    assert (status["verdict"], status["lastOutcome"]) == ("undecided", "failed")
+    assert "cannot be read" in status["reason"]
+    failed = [one for one in guarded.outcomes() if one["type"] == "amlfs.guard.failed"]
+    assert [one["subject"] for one in failed] == ["guards/fs"]
+    assert guarded.post("reconcile", "other")["status"]["verdict"] == "noncompliant"
+    monkeypatch.setattr(kind, "show", real)
+    assert guarded.post("reconcile")["status"]["verdict"] == "compliant"
+    assert guarded.types()[-1] == "resolved"
+
+
+def test_a_sweep_that_is_cut_off_has_done_a_part_of_its_work(idle) -> None:
+    """The list of NSGs breaks off at its second page: what the first one showed is restored."""
+    many(idle, 7)
+    idle.azure.set(pageSize=3)
+    for n in (0, 1, 6):
+        idle.azure.delete(f"{NETWORK}/networkSecurityGroups/n{n}/securityRules/AMLFS-Out-Ntp")
+    path = "*/providers/microsoft.network/networksecuritygroups"
+    idle.azure.fail(method="GET", path=path, times=400, status=500, code="x")
+    real = idle.azure.server.box._next_fault
+    seen: list[str] = []
+
+    def next_fault(method: str, asked: str) -> Any:
+        if asked.lower().endswith("networksecuritygroups"):
+            seen.append(asked)
+            if len(seen) == 1:
+                return None
+        return real(method, asked)
+
+    idle.azure.server.box._next_fault = next_fault
+    try:
+        idle.run("sweep")
+        idle.azure.wait_until(lambda: idle.types().count("restored") == 2, 30)
+    finally:
+        idle.azure.server.box._next_fault = real
+        idle.azure.client.delete("/_box/faults")
+    idle.quiet()
 
 
 def lose_the_nsg(azure) -> None:

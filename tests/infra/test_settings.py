@@ -20,7 +20,6 @@ NAME = re.compile(r"(AMLFS|AZURE|IDENTITY|OTEL)_[A-Z0-9_]+|AMLFS_STORE__\w+|Azur
 
 OF_THE_HOST = {
     "AzureWebJobsStorage__blobServiceUri",
-    "AzureWebJobsStorage__queueServiceUri",
     "AzureWebJobsStorage__credential",
     "AzureWebJobsStorage__clientId",
     "APPLICATIONINSIGHTS_CONNECTION_STRING",
