@@ -30,6 +30,9 @@ ROOT = Path(__file__).resolve().parent
 SUPPORTED = ("3.13", "3.12", "3.11")
 AZURITE, AZURE_CLI, CHECKOV = "3.37.0", "2.91.0", "3.3.30"
 REQUIREMENTS = ROOT / "requirements-dev.txt"
+END_TO_END = ["tests/guards", "tests/http", "tests/applying", "tests/end_to_end"]
+"""The tests that also run with every function in processes of its own."""
+
 LAYERS = "from importlinter.cli import lint_imports_command as lint; lint()"
 VERSION_PROBE = "import sys; print('%d.%d' % sys.version_info[:2]); print(sys.executable)"
 
@@ -74,6 +77,9 @@ def main() -> int:
     test_parser.add_argument("--deep", action="store_true", help="many more random cases")
     test_parser.add_argument(
         "--az", action="store_true", help="with the Azure CLI as a client, too"
+    )
+    test_parser.add_argument(
+        "--isolated", action="store_true", help="end to end with isolated functions, too"
     )
     test_parser.add_argument("--gates", action="store_true", help="all but the tests")
     test_parser.add_argument(
@@ -165,9 +171,12 @@ def test(python: Path, options: argparse.Namespace) -> int:
     }
     if not options.gates:
         gates["tests"] = ["-m", "pytest", "-n", "auto", "--cov", "--cov-report=term", *endless]
+    if options.isolated:
+        gates["isolated"] = ["-m", "pytest", "-n", "auto", *END_TO_END, *endless]
     failed = []
     for name, arguments in gates.items():
         started = time.monotonic()
+        os.environ["AMLFS_TEST_ISOLATED"] = "1" if name == "isolated" else "0"
         code = call(python, *arguments)
         say(f"{name}: {'passed' if code == 0 else 'FAILED'} ({time.monotonic() - started:.1f} s)")
         if code:
