@@ -152,6 +152,7 @@ class ApplyRun:
         self._accepted = [one for one in earlier if one.state is WriteState.ACCEPTED]
         self._unanswered = [one for one in earlier if one.state is WriteState.SENT]
         self._last: Attempt | None = None
+        self._trouble: Transient | PreconditionFailed | None = None
         self._number = 0
         self._refusals = 0
         self._others: set[str] = set()
@@ -160,6 +161,12 @@ class ApplyRun:
     def has_written(self) -> bool:
         """Whether ARM has accepted a write of this run."""
         return bool(self._accepted)
+
+    @property
+    def trouble(self) -> Transient | None:
+        """Why the last attempt failed, where ARM was down or throttled; None while others are busy."""
+        error = self._trouble
+        return error if isinstance(error, Transient) and not isinstance(error, Busy) else None
 
     @property
     def changes(self) -> tuple[Document, ...]:
@@ -173,6 +180,7 @@ class ApplyRun:
         if self._last is not None:
             if self._last.error is None:
                 raise StopAsyncIteration
+            self._trouble = self._last.error
             await self._wait(self._last.error)
         self._last = Attempt()
         return self._last

@@ -17,7 +17,6 @@ from pydantic.alias_generators import to_camel
 
 from shared.cloud.resources import same_id
 from shared.planning.changes import Action
-from shared.planning.documents import read_documents
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
 Document = dict[str, Any]
 
 NAMESPACE = uuid.UUID("6f1d0a5e-4b0c-5d5b-9a8e-0c6c6f2f6a11")
+
+READ_ONLY = ("id", "etag", "type", "provisioningState")
 
 OUR_TAG = {"amlfs-network-guard": "managed"}
 """The tag of an NSG that the service has made."""
@@ -116,25 +117,23 @@ def new_write(
 
 def is_unchanged(write: Write, live: Live) -> bool:
     """Whether the resource is as it was before a write: ARM has not accepted it."""
-    return write.etag == current_etag(write.target, live)
+    if same_id(write.target, live.nsg_id):
+        return write.etag == (live.nsg.etag if live.nsg else None)
+    is_subnet = live.subnet is not None and same_id(write.target, live.subnet.id)
+    return is_subnet and live.subnet is not None and write.etag == live.subnet.etag
 
 
 def was_accepted(write: Write, live: Live) -> bool:
-    """Whether live state shows at least one of a write's changes.
+    """Whether live state shows at least one of a write's changes, as this service would write it.
 
     Every change of a write differs from the state that it replaced, so one that is there was made
     since. That somebody else made exactly the same change in that moment cannot be excluded.
     """
-    return not is_unchanged(write, live) and any(is_visible(one, live) for one in write.changes)
-
-
-def current_etag(target: str, live: Live) -> str | None:
-    """Return the etag that a resource has now; None where it is not there."""
-    if live.subnet is not None and same_id(target, live.subnet.id):
-        return live.subnet.etag
-    if live.nsg is not None and same_id(target, live.nsg.id):
-        return live.nsg.etag
-    return None
+    subnet_id = live.subnet.id if live.subnet else None
+    is_about = same_id(write.target, live.nsg_id) or same_id(write.target, subnet_id)
+    if not is_about or is_unchanged(write, live):
+        return False
+    return any(is_visible(one, live) for one in write.changes)
 
 
 def is_visible(change: Document, live: Live) -> bool:
@@ -147,9 +146,17 @@ def is_visible(change: Document, live: Live) -> bool:
         tags = live.nsg.document.get("tags")
         return isinstance(tags, dict) and OUR_TAG.items() <= tags.items()
     name = str(change["name"]).lower()
-    existing, _ = read_documents(list(live.nsg.rules))
-    found = [rule for rule in existing if rule.name.lower() == name]
+    found = [rule for rule in live.nsg.rules if str(rule.get("name", "")).lower() == name]
     if change["action"] == Action.DELETE:
         return not found
-    expected, _ = read_documents([change["after"]])
-    return any(rule.rules == expected[0].rules for rule in found)
+    return any(is_as_written(rule, change["after"]) for rule in found)
+
+
+def is_as_written(rule: Document, written: Document) -> bool:
+    """Whether a rule has every field as it was written; ARM adds some of its own."""
+    shown, sent = rule.get("properties", rule), written.get("properties", written)
+    return isinstance(shown, dict) and all(
+        (shown.get(name) or None) == (value or None)
+        for name, value in sent.items()
+        if name not in READ_ONLY
+    )

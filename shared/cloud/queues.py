@@ -21,13 +21,14 @@ from azure.storage.queue.aio import QueueServiceClient
 from shared.cloud.clients import LOOPBACK, HonestTransport
 from shared.cloud.credentials import make_credential
 from shared.cloud.failures import translate
+from shared.context import seconds_left
 from shared.errors import Misconfigured
 
 if TYPE_CHECKING:
     from shared.settings import Settings
 
 SECONDS = 10
-"""The time for sending one message."""
+"""The time for sending one message; less where the invocation ends before."""
 
 EMULATOR_API = "2025-11-05"
 """The newest version of the service that Azurite speaks; the SDK's own is newer."""
@@ -52,7 +53,7 @@ async def send_message(settings: Settings, queue: str, text: str, delay: float =
         queue, message_encode_policy=TextBase64EncodePolicy()
     )
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(min(SECONDS, max(0.5, seconds_left() / 2))):
             await client.send_message(text, visibility_timeout=int(max(delay, 0)))
     except (AzureError, TimeoutError) as error:
         known = error if isinstance(error, AzureError) else AzureError("no answer in time")

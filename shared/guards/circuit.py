@@ -50,9 +50,9 @@ class Circuit:
         recent = [what for _, what in self.recent(now, limits)]
         return recent.count(digest) < limits.same and len(recent) < limits.any
 
-    def with_write(self, digest: str, now: float, limits: CircuitLimits) -> Circuit:
-        """Return it after a restoration."""
-        return replace(self, writes=(*self.recent(now, limits), (now, digest)))
+    def with_write(self, digest: str, at: float, now: float, limits: CircuitLimits) -> Circuit:
+        """Return it after a restoration that ARM accepted at this time."""
+        return replace(self, writes=(*self.recent(now, limits), (min(at, now), digest)))
 
     def opened(self, state: str, now: float) -> Circuit:
         """Return it open."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.documents import read_document
 from shared.errors import Conflict, GuardError, InvalidInput, PreconditionFailed
+from shared.guards.deleting import delete_guard
 from shared.guards.guard import (
     NAME,
     ClaimConflict,
@@ -31,6 +32,7 @@ from shared.guards.messages import GUARDS, GuardMessage, send
 from shared.guards.observation import Cause, watched_by
 from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.outcomes import event_of, save_once
+from shared.guards.policy import restate
 from shared.guards.record import SCHEMA, WRONGLY_DECLARED
 from shared.guards.repository import ATTEMPTS, GUARD, AlreadyExists, pause_briefly
 
@@ -79,7 +81,11 @@ async def declare_guards(
         log.error("%s", wrong.reason)
         await declare(repository, wrong)  # whatever was declared before goes on
     else:
-        await delete_undeclared(repository, {one.name.lower() for one in declarations}, again=again)
+        names = {one.name.lower() for one in declarations}
+        if not any(
+            is_nameless(one) for one in declarations
+        ):  # else a name may be missing by mistake
+            await delete_undeclared(repository, settings, names, again=again)
         for declaration in declarations:
             if await declare(repository, declaration):
                 await look_soon(settings, declaration.name)
@@ -128,8 +134,19 @@ def read_declaration(document: Any, i: int) -> Declaration:
     return new_guard(statement, statement.name, declared=True)
 
 
-async def delete_undeclared(repository: GuardRepository, names: set[str], *, again: bool) -> None:
-    """Delete guards that were declared and no longer are; the sweep looks at all guards for them."""
+def is_nameless(declaration: Declaration) -> bool:
+    """Whether a declaration is wrong in a way that hides which guard it is about."""
+    is_wrong = isinstance(declaration, WrongDeclaration)
+    return is_wrong and declaration.name.startswith(f"{SETTING}-")
+
+
+async def delete_undeclared(
+    repository: GuardRepository, settings: Settings, names: set[str], *, again: bool
+) -> None:
+    """Delete guards that were declared and no longer are; the sweep looks at all guards for them.
+
+    A record of a newer schema stays: a newer version of the service has declared it.
+    """
     store = repository.store
     records, _ = await store.page(DECLARED, "", 1000)
     gone = {record.key for record in records} - names
@@ -137,9 +154,11 @@ async def delete_undeclared(repository: GuardRepository, names: set[str], *, aga
         gone |= {one.key async for one in repository.all() if one.declared} - names
     for key in gone:
         old = await repository.find(key)
+        if isinstance(old, UnreadableGuard) and old.is_newer:
+            continue
         if old is not None and old.declared:
             with contextlib.suppress(PreconditionFailed):  # another process does it
-                await repository.delete(old)
+                await delete_guard(repository, settings, old, BY)
         await store.delete(DECLARED, key)
 
 
@@ -176,21 +195,15 @@ async def save_declared(repository: GuardRepository, guard: Guard, known: AnyGua
     elif known is None:
         await repository.create_unclaimed(registered(guard, OutcomeType.REGISTERED))
     elif not (known.declared and known.statement.is_same_as(guard.statement)):
-        changed = replace(
-            known,
-            name=guard.name,
-            statement=guard.statement,
-            catalogue=guard.catalogue,
-            declared=True,
-            subnet_id=guard.subnet_id or known.subnet_id,
-            watched=tuple(sorted({*guard.watched, *known.watched})),
-        )
+        changed = restate(known, guard)
         try:
             await repository.check_claims(changed)
         except Conflict as taken:
             changed = replace(changed, conflict=conflict_of(taken))
         await repository.save(known, registered(changed, OutcomeType.CHANGED))
     else:
+        if known.declaration_error is not None:  # it is right again
+            await repository.save(known, replace(known, declaration_error=None))
         return False
     return True
 
@@ -216,7 +229,13 @@ async def save_wrong(
 ) -> None:
     """Save a record that says what is wrong; a guard that was declared rightly before goes on."""
     if isinstance(known, Guard):
-        log.error("the guard %s goes on as it was declared before: %s", known.name, wrong.reason)
+        if known.declaration_error != wrong.reason:
+            log.error("guard %s goes on as it was declared before: %s", known.name, wrong.reason)
+            reason = f"{wrong.reason} The guard goes on as it was declared before."
+            data = {"reason": reason, "cause": Cause("registration").to_json()}
+            event = event_of(known, Outcome(OutcomeType.FAILED, data))
+            wanted = replace(known, declaration_error=wrong.reason, outbox=(*known.outbox, event))
+            await repository.save(known, wanted)
         return
     body = {"name": wrong.name, "declared": True, WRONGLY_DECLARED: wrong.reason}
     key, store = wrong.name.lower(), repository.store

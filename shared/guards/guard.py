@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, StrictBool
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, StrictBool
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -28,6 +28,9 @@ NAME_RULE = (
     "Begin with a letter or digit, end with one or '_', and use letters, digits, '.', '-' and '_'"
     " between, 64 characters at most."
 )
+
+Seconds = Annotated[float, Field(ge=0, le=253_402_300_799)]
+"""A time as it is stored, in seconds since the epoch: of the years 1970 to 9999."""
 
 STORED = ConfigDict(extra="forbid", alias_generator=to_camel, validate_by_name=True)
 """How the parts of a guard are written in its record."""
@@ -82,6 +85,7 @@ class GuardStatement(Document):
     allow_shared: StrictBool = False
     suspended: StrictBool = False
     declared: Any = None
+    declaration_error: Any = None
     catalogue: Any = None
     suspension: Any = None
     conflict: Any = None
@@ -143,9 +147,9 @@ class Suspension:
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
 
-    since: float = 0.0
+    since: Seconds = 0.0
     reason: str | None = None
-    until: float | None = None
+    until: Seconds | None = None
     by: str | None = None
 
     def holds(self, now: float) -> bool:
@@ -169,7 +173,7 @@ class Failure:
 
     kind: str
     reason: str
-    since: float
+    since: Seconds
     announced: bool = False
     arm: dict[str, Any] | None = None
 
@@ -194,6 +198,7 @@ class PendingWrite:
         cause: of the look, as in outcomes.
         correlation_id: of the run.
         verdict_before: as it was found.
+        nsg_id: the NSG that the guard protected then.
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = STORED
@@ -203,6 +208,7 @@ class PendingWrite:
     cause: dict[str, Any]
     correlation_id: str
     verdict_before: str
+    nsg_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +248,7 @@ class Guard:
         drift_since: since when a guard that does not write has seen drift.
         pending: writes that were sent and whose outcome is not published.
         outbox: outcomes that are decided and not yet in the history.
+        declaration_error: why its declaration in `AMLFS_GUARDS` is wrong by now; it goes on as before.
         version: of the record in the store.
     """
 
@@ -265,6 +272,7 @@ class Guard:
     drift_since: float | None = None
     pending: tuple[PendingWrite, ...] = ()
     outbox: tuple[dict[str, Any], ...] = ()
+    declaration_error: str | None = None
     version: str = ""
 
     @property
@@ -361,6 +369,7 @@ class UnreadableGuard:
         nsg_id: as far as it can be told.
         is_newer: whether a newer version of the service wrote it; it is never overwritten then.
         declared: whether the deployment declares it.
+        suspended: whether its record says that it is suspended.
     """
 
     key: str
@@ -371,6 +380,7 @@ class UnreadableGuard:
     nsg_id: str = ""
     is_newer: bool = False
     declared: bool = False
+    suspended: bool = False
 
 
 def iso(seconds: float) -> str:

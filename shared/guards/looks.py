@@ -17,6 +17,8 @@ from shared.guards.messages import LOOKS, GuardMessage, send
 from shared.guards.observation import Cause
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from shared.cloud.store import Record, Store
     from shared.settings import Settings
 
@@ -34,17 +36,26 @@ LONGEST_SLEEP = 1.0
 """Seconds that a function waits by itself; a longer wait is left to the queue."""
 
 
-async def schedule_look(store: Store, settings: Settings, key: str, cause: Cause) -> None:
+async def schedule_look(
+    store: Store, settings: Settings, key: str, cause: Cause, received: float
+) -> None:
     """Have a guard looked at once more, `AMLFS_SETTLE_SECONDS` after the last event.
 
     A queue that cannot be reached is logged: the sweep comes in any case.
+
+    Args:
+        store: where the time is kept.
+        settings: how long after the event.
+        key: of the guard.
+        cause: of the event.
+        received: when the event came, in seconds since the epoch.
     """
-    now = time.time()
-    due = now + settings.settle_seconds
     try:
         record = await store.get(LOOK, key)
-        first, waiting = times_in(record, now)
-        due = max(waiting or 0.0, min(due, first + LONGEST_WAIT)) if waiting else due
+        first, waiting = times_in(record, received, settings)
+        due = received + settings.settle_seconds
+        if waiting is not None:
+            due = max(waiting, min(due, first + longest_wait(settings)))
         body = {"first": first, "due": due, "cause": cause.to_json()}
         if record is None:
             await store.create(LOOK, key, body)
@@ -58,43 +69,66 @@ async def schedule_look(store: Store, settings: Settings, key: str, cause: Cause
         log.warning("the second look at guard %s is left to the sweep: %s", key, error)
 
 
-def times_in(record: Record | None, now: float) -> tuple[float, float | None]:
+def longest_wait(settings: Settings) -> float:
+    """Return how long after the first event a look comes at the latest, in seconds."""
+    return max(LONGEST_WAIT, settings.settle_seconds)
+
+
+def times_in(record: Record | None, now: float, settings: Settings) -> tuple[float, float | None]:
     """Return when the first event came and when the look is due; None where no message is on its way."""
-    first, due = (record.body.get(name) for name in ("first", "due")) if record else (None, None)
-    is_waiting = (
-        isinstance(first, int | float)
-        and isinstance(due, int | float)
-        and first <= now < due + LOST_AFTER
-        and due <= now + LONGEST_WAIT
-    )
-    return (float(first), float(due)) if is_waiting else (now, None)  # type: ignore[arg-type]
+    first, due = number_in(record, "first"), number_in(record, "due")
+    if first is None or due is None:
+        return now, None
+    is_waiting = first <= now < due + LOST_AFTER and due <= now + longest_wait(settings)
+    return (first, due) if is_waiting else (now, None)
 
 
-async def await_look(store: Store, settings: Settings, message: GuardMessage) -> Cause | None:
-    """Wait until a guard's second look is due; returns its cause, or None where it is not needed.
+def number_in(record: Record | None, name: str) -> float | None:
+    """Return a number of a record's body, or None."""
+    value = record.body.get(name) if record is not None else None
+    return float(value) if isinstance(value, int | float) else None
+
+
+async def look(
+    store: Store,
+    settings: Settings,
+    message: GuardMessage,
+    reconcile: Callable[[Cause], Awaitable[object]],
+) -> None:
+    """Look at a guard when its second look is due, unless another message's look was made meanwhile.
+
+    Its record goes when the look is made, and not before: a message that is given out again looks again.
 
     Raises:
-        GuardError: the queue does not take the message again.
+        GuardError: the look did not succeed, or the queue does not take the message again.
     """
     key = message.guard
-    while True:
-        record = await store.get(LOOK, key)
-        if record is None:
-            # without a time it is a person's request; with one, another message's look has been made
-            return Cause("settle") if message.due is None else None
-        due = record.body.get("due")
-        wait = float(due) - time.time() if isinstance(due, int | float) else 0.0
-        if message.due is None or wait <= 0:
-            try:
-                await store.delete(LOOK, key, record.version)
-            except PreconditionFailed:
-                continue  # one more event came
-            cause = record.body.get("cause")
-            principal = cause.get("principal") if isinstance(cause, dict) else None
-            resource = cause.get("resource") if isinstance(cause, dict) else None
-            return Cause("settle", resource, principal=principal)
+    record = await store.get(LOOK, key)
+    while record is not None and message.due is not None:
+        wait = (number_in(record, "due") or 0.0) - time.time()
+        if wait <= 0:
+            break
         if wait > LONGEST_SLEEP:
-            again = GuardMessage(key, message.cause, due=time.time() + wait)
-            await send(settings, LOOKS, again)
-            return None
+            await send(settings, LOOKS, GuardMessage(key, message.cause, due=time.time() + wait))
+            return
         await asyncio.sleep(wait)
+        record = await store.get(LOOK, key)
+    if record is None and message.due is not None:
+        return
+    await reconcile(cause_in(record))
+    if record is None:
+        return
+    try:
+        await store.delete(LOOK, key, record.version)
+    except PreconditionFailed:  # one more event came meanwhile, or another process has looked
+        newer = number_in(await store.get(LOOK, key), "due")
+        if newer is not None:
+            await send(settings, LOOKS, GuardMessage(key, message.cause, due=newer))
+
+
+def cause_in(record: Record | None) -> Cause:
+    """Return the cause of a second look, with what the last event said."""
+    cause = record.body.get("cause") if record is not None else None
+    if not isinstance(cause, dict):
+        return Cause("settle")
+    return Cause("settle", cause.get("resource"), principal=cause.get("principal"))

@@ -13,8 +13,8 @@ from shared.applying.applying import refuse
 from shared.applying.planned import plan_live
 from shared.applying.writes import is_unchanged, was_accepted
 from shared.cloud.resources import parent_id
-from shared.errors import Conflict
-from shared.guards.guard import Findings
+from shared.errors import Conflict, OutsideAllowedScopes
+from shared.guards.guard import Findings, Mode
 from shared.nsg.service_tags import shipped_service_tags
 from shared.planning.changes import packet_text
 from shared.version import VERSION
@@ -124,7 +124,7 @@ class Observation:
         """What a guard shows of it."""
         return Findings(shown(self.changes), self.remaining, self.notices, self.summary)
 
-    def refused(self, conflict: Conflict) -> Observation:
+    def refused(self, conflict: Conflict | OutsideAllowedScopes) -> Observation:
         """Return it with what forbids every write."""
         return replace(self, remaining=(problem_json(conflict), *self.remaining), is_refused=True)
 
@@ -134,7 +134,6 @@ def observe(guard: Guard, live: Live, settings: Settings) -> Observation:
 
     Raises:
         TooComplex: it cannot be proved in reasonable time.
-        OutsideAllowedScopes: the NSG may not be written to at all.
     """
     return observation_from_plan(guard, plan_live(live, guard.options.foreign_rules), settings)
 
@@ -142,7 +141,7 @@ def observe(guard: Guard, live: Live, settings: Settings) -> Observation:
 def observation_from_plan(
     guard: Guard, planned: LivePlan, settings: Settings, run: str = ""
 ) -> Observation:
-    """Return what a plan for live state means for a guard; raises `OutsideAllowedScopes`."""
+    """Return what a plan for live state means for a guard."""
     live, plan = planned.live, planned.plan
     pending = [one.write for one in guard.pending]
     seen = Observation(
@@ -163,6 +162,9 @@ def observation_from_plan(
         refuse(planned, guard.options, settings)
     except Conflict as conflict:
         return seen.refused(conflict)
+    except OutsideAllowedScopes as outside:  # which matters where something is to be written
+        is_wanted = guard.statement.mode is Mode.ENFORCE and planned.changes
+        return seen.refused(outside) if is_wanted else seen
     return seen
 
 

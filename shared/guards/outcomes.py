@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from shared.context import calls_made, correlation_id
-from shared.errors import GuardError, PreconditionFailed
+from shared.errors import ArmRefused, GuardError, PreconditionFailed
 from shared.guards.guard import iso
 from shared.guards.metrics import count_outcome
 from shared.guards.outcome import OutcomeType, summarize_outcome
@@ -125,8 +125,18 @@ class Outcomes:
         records, more = await self._store.page(UNSENT, "", BATCH)
         for first in range(0, len(records), SENT_TOGETHER):
             together = records[first : first + SENT_TOGETHER]
-            await asyncio.gather(*(self._send(one.key, one.body) for one in together))
+            await asyncio.gather(*(self._send_or_drop(one.key, one.body) for one in together))
         return more is not None
+
+    async def _send_or_drop(self, key: str, event: Event) -> None:
+        """Send an outcome; one that the topic refuses for good stays in the history alone."""
+        try:
+            await self._send(key, event)
+        except ArmRefused as error:
+            if error.arm is None or error.arm.status not in (400, 413):
+                raise
+            log.error("outcome %s is refused by the topic: %s", event.get("id"), error)  # noqa: TRY400
+            await self._store.delete(UNSENT, key)
 
     async def _send(self, key: str, event: Event) -> None:
         from shared.cloud.topic import publish  # noqa: PLC0415 - only where there is a topic

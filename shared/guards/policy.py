@@ -15,7 +15,16 @@ from shared.amlfs.verification import Verdict
 from shared.applying.writes import WriteState
 from shared.errors import GuardError, NotFound, Transient
 from shared.guards.circuit import Circuit
-from shared.guards.guard import Failure, Guard, Mode, PendingWrite, Suspension, iso
+from shared.guards.guard import (
+    Failure,
+    Findings,
+    Guard,
+    Mode,
+    PendingWrite,
+    Status,
+    Suspension,
+    iso,
+)
 from shared.guards.observation import Observation, digest_of_changes, shown
 from shared.guards.outcome import Outcome, OutcomeType
 
@@ -124,7 +133,7 @@ def conclude(
     A write that ARM has accepted is published in either case.
     """
     verdict = result.seen.verdict if result.seen else guard.status.verdict
-    decision = publish_own_writes(guard, result.run, verdict, limits)
+    decision = publish_own_writes(guard, result.run, verdict, now, limits)
     if isinstance(result, Applied):
         decision = replace(decision, guard=note_look(decision.guard, result.seen, now))
         return finish(announce(decision, result.seen, cause, now))
@@ -132,22 +141,22 @@ def conclude(
 
 
 def publish_own_writes(
-    guard: Guard, run: str, verdict: str | None, limits: CircuitLimits
+    guard: Guard, run: str, verdict: str | None, now: float, limits: CircuitLimits
 ) -> Decision:
     """Publish what ARM has accepted from a run, and nothing else: its guard is another one by now."""
     mine = [
         one for one in guard.pending if one.run == run and one.write.state is WriteState.ACCEPTED
     ]
-    return publish_writes(Decision(guard), mine, verdict, limits)
+    return publish_writes(Decision(guard), mine, verdict, now, limits)
 
 
-def publish_all_writes(guard: Guard, limits: CircuitLimits) -> Decision:
+def publish_all_writes(guard: Guard, now: float, limits: CircuitLimits) -> Decision:
     """Publish every accepted write of a guard that is deleted."""
     decision = Decision(guard)
     for run in dict.fromkeys(one.run for one in guard.pending):
         decision = decision.then(
             decision.guard,
-            *publish_own_writes(guard, run, guard.status.verdict, limits).outcomes,
+            *publish_own_writes(guard, run, guard.status.verdict, now, limits).outcomes,
         )
     return decision
 
@@ -157,9 +166,50 @@ def give_up(guard: Guard, cause: Cause, now: float) -> Decision:
     known = guard.failure or Failure("poison", GAVE_UP, now)
     reason = known.reason if known.reason == GAVE_UP else f"{known.reason} {GAVE_UP}"
     failure = replace(known, reason=reason)
-    data = failed(guard, failure, None, cause).data | {"poison": True}
+    found = {"changes": list(guard.findings.changes), "remaining": list(guard.findings.remaining)}
+    data = found | failed(guard, failure, None, cause).data | {"poison": True}
     after = replace(guard, failure=replace(failure, reason=known.reason, announced=True))
     return finish(Decision(after, (Outcome(OutcomeType.FAILED, data),)))
+
+
+def restate(old: Guard, new: Guard) -> Guard:
+    """Return a guard with another statement.
+
+    What was known of another NSG or subnet says nothing about this one, and is forgotten. A suspension,
+    pending writes and unpublished outcomes stay.
+    """
+    kept = replace(
+        old,
+        statement=new.statement,
+        catalogue=new.catalogue,
+        declared=new.declared,
+        conflict=None,
+        declaration_error=None,
+        fingerprint="",
+        watched=new.watched,
+    )
+    if network_of_statement(old) == network_of_statement(new):
+        return replace(kept, watched=tuple(sorted({*old.watched, *new.watched})))
+    return replace(
+        kept,
+        subnet_id=new.subnet_id,
+        former_subnets=(),
+        status=Status(last_outcome=old.status.last_outcome),
+        findings=Findings(),
+        circuit=Circuit(),
+        announced=None,
+        failure=None,
+        reminded_at=None,
+        drift_since=None,
+    )
+
+
+def network_of_statement(guard: Guard) -> tuple[object, ...]:
+    """Return what a guard's statement says of where its file system and its NSG are."""
+    intent = guard.statement.intent
+    subnet = intent.file_system_subnet
+    stated = subnet.model_dump(mode="json") if subnet else None
+    return guard.nsg_id.lower(), str(stated).lower(), (intent.file_system_id or "").lower()
 
 
 def suspend(
@@ -167,9 +217,10 @@ def suspend(
 ) -> Decision:
     """Stop a guard's writes by request; a suspended guard gets the new reason and end."""
     known = guard.suspension if guard.is_suspended(now) else None
-    if known is not None and not (reason or until):
+    if known is not None and (reason or known.reason, until) == (known.reason, known.until):
         return Decision(guard)
-    suspension = Suspension(known.since if known else now, reason, until, by)
+    since, why = (known.since, reason or known.reason) if known is not None else (now, reason)
+    suspension = Suspension(since, why, until, by)
     text = f"Suspended by request{f': {reason}' if reason else '.'}"
     if until is not None:
         text = f"{text.rstrip('.')}, until {iso(until)}."
@@ -230,7 +281,7 @@ def end_suspension(decision: Decision, cause: Cause, now: float) -> Decision:
         return decision
     reason = f"The suspension ended at {iso(suspension.until or now)}, as it was asked for."
     outcome = Outcome(OutcomeType.RESUMED, {"reason": reason, "cause": cause.to_json()})
-    return decision.then(replace(decision.guard, suspension=None, announced=None), outcome)
+    return decision.then(replace(decision.guard, suspension=None), outcome)
 
 
 def publish_interrupted_writes(
@@ -247,17 +298,21 @@ def publish_interrupted_writes(
             write.state is WriteState.SENT and write.id in seen.accepted
         ):
             runs.setdefault(entry.run, []).append(entry)
-        elif 0 <= now - write.at < REFUTED_SECONDS:
+        elif abs(now - write.at) < REFUTED_SECONDS:  # clocks differ between instances
             state = WriteState.REFUTED if write.id in seen.unchanged else write.state
             kept.append(replace(entry, write=write.is_now(state)))
     decision = decision.then(replace(decision.guard, pending=tuple(kept)))
     for entries in runs.values():
-        decision = publish_writes(decision, entries, seen.verdict, limits)
+        decision = publish_writes(decision, entries, seen.verdict, now, limits)
     return decision
 
 
 def publish_writes(
-    decision: Decision, entries: list[PendingWrite], verdict: str | None, limits: CircuitLimits
+    decision: Decision,
+    entries: list[PendingWrite],
+    verdict: str | None,
+    now: float,
+    limits: CircuitLimits,
 ) -> Decision:
     """Publish accepted writes of one run as one outcome, and count them."""
     if not entries:
@@ -267,7 +322,7 @@ def publish_writes(
     guard = replace(guard, pending=kept)
     if first.cause.get("kind") != "registration":
         digest = digest_of_changes(change for one in entries for change in one.write.changes)
-        circuit = guard.circuit.with_write(digest, first.write.at, limits)
+        circuit = guard.circuit.with_write(digest, first.write.at, now, limits)
         guard = replace(guard, circuit=circuit)
     return decision.then(guard, restored(entries, verdict))
 
@@ -282,6 +337,8 @@ def observe_circuit(
     circuit = guard.circuit.observed(seen.state, now)
     if not circuit.may_close(now, limits):
         return decision.then(replace(guard, circuit=circuit))
+    if guard.is_suspended(now):  # it goes on writing nothing
+        return decision.then(replace(guard, circuit=Circuit()))
     reason = f"Nobody changed anything for {limits.window_seconds:g} s."
     data = {"reason": reason, "circuit": "closed", "cause": cause.to_json()}
     return decision.then(replace(guard, circuit=Circuit()), Outcome(OutcomeType.RESUMED, data))
@@ -341,7 +398,10 @@ def remind(decision: Decision, seen: Observation, cause: Cause, now: float) -> D
         since, what = guard.drift_since, "auditing, and has seen drift,"
     else:
         return decision.then(replace(guard, reminded_at=None))
-    if now - max(since, guard.reminded_at or since) < DAY:
+    last = max(since, guard.reminded_at or since)
+    if last > now:  # the clock was set back: the day begins again
+        return decision.then(replace(guard, reminded_at=now))
+    if now - last < DAY:
         return decision
     reason = f"The guard has been {what} since {iso(since)}. It restores nothing."
     outcome = Outcome(OutcomeType.REMINDER, data_of(seen, cause) | {"reason": reason})
@@ -363,14 +423,11 @@ def fail(decision: Decision, result: ApplyFailure, cause: Cause, now: float) -> 
         guard = guard.with_verdict(Verdict.UNDECIDED.value, now)
     kind = f"{type(error).__name__} {error.arm.code if error.arm else None}"
     known = guard.failure
-    is_known = known is not None and (known.kind == kind or is_transient)
-    failure = Failure(
-        kind=kind,
-        reason=str(error),
-        since=known.since if known is not None and is_known else now,
-        announced=known.announced if known is not None and is_known else False,
-        arm=arm_json(error),
-    )
+    if known is not None and (known.kind == kind or is_transient):  # it lasts
+        since, announced, kind = min(known.since, now), known.announced, known.kind
+    else:
+        since, announced = now, False
+    failure = Failure(kind, str(error), since, announced, arm_json(error))
     is_due = not is_transient or now - failure.since >= TRANSIENT_SECONDS
     if failure.announced or not is_due:
         return decision.then(replace(guard, failure=failure))
@@ -402,6 +459,7 @@ def restored(entries: list[PendingWrite], verdict: str | None) -> Outcome:
     """Return the outcome of writes of one run; its id is the same for everybody who publishes it."""
     first = entries[0]
     data: Document = {
+        **({"networkSecurityGroupId": first.nsg_id} if first.nsg_id else {}),
         "verdictBefore": first.verdict_before,
         "verdictAfter": verdict or first.verdict_before,
         "changes": list(shown(change for one in entries for change in one.write.changes)),

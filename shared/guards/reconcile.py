@@ -64,6 +64,9 @@ log = logging.getLogger("amlfs.reconcile")
 ASSERTING = ("registration", "request", "sweep")
 """Causes for which the guard's claims are put in place again; before each write they are read."""
 
+NOTE_SECONDS = 10.0
+"""So often at most it is saved that attempts fail, while a reconcile goes on."""
+
 RESERVE_SECONDS = 3.0
 """So much of an invocation's time is kept for saving what became of it."""
 
@@ -96,7 +99,13 @@ class Reconciliation:
         self.earlier: Sequence[Write] = ()  # the policy settles them, not the run
         self._seen: Observation | None = None
         self._applied = False
+        self._noted: float | None = None
         self._run = ApplyRun(guard.intent, guard.options, services.settings, services.network, self)
+
+    @property
+    def changes(self) -> tuple[str, ...]:
+        """The names of what ARM has accepted from this reconcile."""
+        return tuple(str(change["name"]) for change in self._run.changes)
 
     async def run(self) -> Guard:
         """Reconcile the guard and return it as it is saved afterwards.
@@ -132,6 +141,7 @@ class Reconciliation:
     async def _look_and_restore(self) -> None:
         """Look, and carry out the plan where the policy permits it."""
         async for attempt in self._run:
+            await self._note_trouble()
             with attempt:
                 planned = await self._run.plan()
                 if self._guard.may_write(time.time()):
@@ -144,6 +154,14 @@ class Reconciliation:
                 after = observation_from_result(self._seen, result)
                 self._applied = result.applied
                 await self._conclude(Applied(after, self._run.id))
+
+    async def _note_trouble(self) -> None:
+        """Save now and then why attempts fail, so that the guard's status shows it meanwhile."""
+        error, now = self._run.trouble, time.monotonic()
+        is_due = self._noted is None or now - self._noted >= NOTE_SECONDS
+        if error is not None and is_due:
+            self._noted = now
+            await self._conclude(ApplyFailure(error, self._seen, self._run.id))
 
     async def _look_again(self) -> None:
         """Decide once more on what was seen, for a guard that may not write any more."""
@@ -214,8 +232,11 @@ class Reconciliation:
             await self._look_again()
 
     def _own_writes(self, guard: Guard) -> Decision:
-        verdict = self._seen.verdict if self._seen else None
-        return publish_own_writes(guard, self._run.id, verdict, self._services.settings.circuit)
+        verdict, limits = (
+            self._seen.verdict if self._seen else None,
+            self._services.settings.circuit,
+        )
+        return publish_own_writes(guard, self._run.id, verdict, time.time(), limits)
 
     async def _commit(self, decided: Callable[[Guard], Decision]) -> Decision:
         services = self._services
@@ -245,6 +266,7 @@ class Reconciliation:
             self._cause.to_json(),
             correlation_id(),
             seen.verdict if seen else "undecided",
+            self._guard.nsg_id,
         )
         repository = self._services.repository
         for _ in range(ATTEMPTS):

@@ -7,13 +7,19 @@ schema is not read, and never overwritten.
 
 from __future__ import annotations
 
+import logging
+import time
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from shared.amlfs.catalogue import DEFAULT_REVISION
+from shared.amlfs.statement import check_catalogue
+from shared.cloud.resources import parse_id
 from shared.guards.circuit import Circuit
 from shared.guards.guard import (
     STATED,
@@ -23,6 +29,7 @@ from shared.guards.guard import (
     Guard,
     GuardStatement,
     PendingWrite,
+    Seconds,
     Status,
     Suspension,
     UnreadableGuard,
@@ -31,11 +38,34 @@ from shared.guards.guard import (
 if TYPE_CHECKING:
     from shared.cloud.store import Body, Record
 
+log = logging.getLogger(__name__)
+
 SCHEMA = 2
 """Of the records that this version writes."""
 
-WRONGLY_DECLARED = "declarationError"
+WRONGLY_DECLARED = "wronglyDeclared"
 """The field of a record that stands for a declaration in `AMLFS_GUARDS` that cannot be read."""
+
+
+def check_id(value: str) -> str:
+    """Accept the id of a resource."""
+    try:
+        parse_id(value)
+    except IndexError:
+        raise PydanticCustomError("resource_id", "This is no id of a resource.") from None
+    return value
+
+
+def check_event(value: dict[str, Any]) -> dict[str, Any]:
+    """Accept an outcome as a CloudEvent."""
+    try:
+        datetime.fromisoformat(value["time"])
+        is_event = all(isinstance(value[name], str) for name in ("id", "type", "subject"))
+    except (KeyError, TypeError, ValueError):
+        is_event = False
+    if not is_event or not isinstance(value.get("data"), dict):
+        raise PydanticCustomError("outcome", "This is no outcome.")
+    return value
 
 
 class GuardRecord(BaseModel):
@@ -45,23 +75,24 @@ class GuardRecord(BaseModel):
 
     name: str
     id: str = ""
-    catalogue: str = DEFAULT_REVISION
+    catalogue: Annotated[str, AfterValidator(check_catalogue)] = DEFAULT_REVISION
     declared: bool = False
     suspension: Suspension | None = None
     conflict: ClaimConflict | None = None
     subnet_id: str | None = None
     former_subnets: tuple[str, ...] = ()
-    watched: tuple[str, ...] = ()
+    watched: tuple[Annotated[str, AfterValidator(check_id)], ...] = ()
     status: Status = Status()
     findings: Findings = Findings()
     fingerprint: str = ""
     circuit: Circuit = Circuit()
     announced: str | None = None
     failure: Failure | None = None
-    reminded_at: float | None = None
-    drift_since: float | None = None
+    reminded_at: Seconds | None = None
+    drift_since: Seconds | None = None
     pending: tuple[PendingWrite, ...] = ()
-    outbox: tuple[dict[str, Any], ...] = ()
+    outbox: tuple[Annotated[dict[str, Any], AfterValidator(check_event)], ...] = ()
+    declaration_error: str | None = None
 
 
 STATED_FIELDS = tuple(map(to_camel, STATED))
@@ -78,6 +109,9 @@ def load_guard(record: Record) -> Guard | UnreadableGuard:
         return unreadable(record, f"Its record cannot be read: {reason}")
     except UnreadableRecordError as error:
         return unreadable(record, str(error), is_newer=error.is_newer)
+    except Exception as error:  # one record stops no other, whatever is in it
+        log.exception("the record of guard %s cannot be read", record.key)
+        return unreadable(record, f"Its record cannot be read: {type(error).__name__}: {error}.")
 
 
 class UnreadableRecordError(Exception):
@@ -149,7 +183,7 @@ def from_schema_1(body: Body) -> Body:
         newer["circuit"] = circuit
         announced = body["announced"]
         newer["announced"] = None if str(announced).startswith("failed") else announced
-        newer["suspension"] = {} if body["suspended"] else None
+        newer["suspension"] = {"since": time.time()} if body["suspended"] else None
         for name in ("statement", "suspended", "pending"):
             newer.pop(name, None)
     except (KeyError, TypeError, ValueError) as error:
@@ -161,7 +195,8 @@ def from_schema_1(body: Body) -> Body:
 def unreadable(record: Record, reason: str, *, is_newer: bool = False) -> UnreadableGuard:
     """Return what can be told of a record that cannot be read."""
     body = record.body
-    intent = body.get("intent") or (body.get("statement") or {})
+    stated = body.get("statement", body)
+    intent = stated.get("intent") if isinstance(stated, dict) else None
     nsg_id = intent.get("networkSecurityGroupId") if isinstance(intent, dict) else None
     name = body.get("name")
     history = body.get("id")
@@ -174,6 +209,7 @@ def unreadable(record: Record, reason: str, *, is_newer: bool = False) -> Unread
         nsg_id=nsg_id if isinstance(nsg_id, str) else "",
         is_newer=is_newer,
         declared=body.get("declared") is True,
+        suspended=bool(body.get("suspension") or body.get("suspended")),
     )
 
 

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import hashlib
 import random
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 GUARD, CLAIM = "guard", "claim"
 CLAIM_MISSING = "claim-missing"
 ATTEMPTS = 20
+
+NEW_SECONDS = 30.0
+"""A claim counts for so long without a guard that names its resource."""
 
 AnyGuard = Guard | UnreadableGuard
 
@@ -168,6 +172,8 @@ class GuardRepository:
     async def delete(self, guard: AnyGuard) -> None:
         """Delete a guard that is as it was read; raises `PreconditionFailed`."""
         await self.store.delete(GUARD, guard.key, guard.version)
+        if await self.find(guard.key) is not None:
+            return  # somebody has registered the name anew: claims and watches are that guard's now
         if isinstance(guard, Guard):  # of another, claims and watches end when they are next met
             await self._release(guard.key, claims(guard))
             await self._unwatch(guard.key, guard.watched)
@@ -197,19 +203,26 @@ class GuardRepository:
             if guard.key not in holders_in(record):
                 raise Conflict(CLAIM_MISSING, f"The guard {guard.name} does not hold {resource}.")
 
+    async def check_watched(self, guard: Guard) -> None:
+        """Raise `Conflict` where an event on what a guard watches does not find it."""
+        for watched in guard.watched:
+            if await self.store.get(watch_kind(watched), guard.key) is None:
+                raise Conflict(CLAIM_MISSING, f"Events on {watched} do not find {guard.name}.")
+
     async def assert_claims(self, guard: Guard) -> None:
         """Put a guard's claims and watches in place; raises `Conflict` as `check_claims` does."""
+        await self._watch(guard, ())
         for resource in sorted(claims(guard)):
             await self._claim(guard, resource)
-        await self._watch(guard, ())
 
     async def _claim(self, guard: Guard, resource: str) -> None:
         for _ in range(ATTEMPTS):
             record = await self.store.get(CLAIM, digest(resource))
             others = await self._holders(record, guard, resource)
-            body = {"resource": resource, "guards": sorted({*others, guard.key})}
-            if record is not None and record.body == body:
+            names = sorted({*others, guard.key})
+            if record is not None and holders_in(record) == names:
                 return
+            body = {"resource": resource, "guards": names, "at": time.time()}
             with contextlib.suppress(PreconditionFailed):
                 if record is None:
                     await self.store.create(CLAIM, digest(resource), body)
@@ -222,12 +235,16 @@ class GuardRepository:
     async def _holders(self, record: Record | None, guard: Guard, resource: str) -> list[str]:
         """Return the other guards that hold a resource; raises `Conflict` where that excludes this one.
 
-        A claim of a guard that is gone, or that names another resource by now, does not count.
+        A claim of a guard that is gone, or that names another resource by now, does not count. A new
+        one does: its guard is about to be saved.
         """
         others = []
         for key in holders_in(record):
             other = await self.find(key) if key != guard.key else None
-            if other is None or (isinstance(other, Guard) and resource not in claims(other)):
+            if other is None:
+                continue
+            names_it = not isinstance(other, Guard) or resource in claims(other)
+            if not names_it and not is_new(record):
                 continue
             if not may_share(guard, other, resource):
                 raise Conflict(
@@ -288,6 +305,12 @@ def holders_in(record: Record | None) -> list[str]:
         return []
     found = record.body.get("guards", [record.body.get("guard")])
     return [key for key in found if isinstance(key, str)] if isinstance(found, list) else []
+
+
+def is_new(record: Record | None) -> bool:
+    """Whether a claim was made just now, so that its guard may not be saved yet."""
+    made = record.body.get("at") if record is not None else None
+    return isinstance(made, int | float) and abs(time.time() - made) < NEW_SECONDS
 
 
 def digest(resource_id: str) -> str:

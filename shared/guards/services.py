@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from shared.cloud.store import open_store
@@ -41,15 +42,17 @@ class SingleFlight:
     """
 
     def __init__(self) -> None:
-        self._running: dict[str, asyncio.Future[Guard | None]] = {}
-        self._next: dict[str, asyncio.Future[Guard | None]] = {}
+        self._running: dict[str, asyncio.Future[tuple[str, ...]]] = {}
+        self._next: dict[str, asyncio.Future[tuple[str, ...]]] = {}
 
-    async def run(self, key: str, work: Callable[[], Awaitable[Guard | None]]) -> Guard | None:
+    async def run(
+        self, key: str, work: Callable[[], Awaitable[tuple[str, ...]]]
+    ) -> tuple[str, ...]:
         """Do the work, or share what another caller is about to do."""
         waiting = self._next.get(key)
         if waiting is not None:
             return await asyncio.shield(waiting)
-        mine: asyncio.Future[Guard | None] = asyncio.get_running_loop().create_future()
+        mine: asyncio.Future[tuple[str, ...]] = asyncio.get_running_loop().create_future()
         mine.add_done_callback(ignore_result)
         self._next[key] = mine
         try:
@@ -62,20 +65,20 @@ class SingleFlight:
             del self._next[key]
         self._running[key] = mine
         try:
-            guard = await work()
+            changes = await work()
         except BaseException as error:
             is_cancelled = isinstance(error, asyncio.CancelledError)
             mine.set_exception(Transient("The look was cut off.") if is_cancelled else error)
             raise
         else:
-            mine.set_result(guard)
-            return guard
+            mine.set_result(changes)
+            return changes
         finally:
             if self._running.get(key) is mine:
                 del self._running[key]
 
 
-def ignore_result(future: asyncio.Future[Guard | None]) -> None:
+def ignore_result(future: asyncio.Future[tuple[str, ...]]) -> None:
     """Take a failure that nobody waits for: whoever did the work raises it."""
     if not future.cancelled():
         future.exception()
@@ -108,21 +111,27 @@ async def open_services(
     return GuardServices(repository, outcomes, Network(settings), settings)
 
 
-async def reconcile(name: str, cause: Cause) -> Guard | None:
-    """Reconcile a guard; None where there is none (any more), or it cannot be read.
+async def reconcile(name: str, cause: Cause) -> tuple[str, ...]:
+    """Reconcile a guard, if there is one (still) and it can be read.
+
+    Returns:
+        The names of the changes that ARM has accepted from it.
 
     Raises:
         Transient: it did not get done in the time.
     """
     settings = read_settings()
 
-    async def work() -> Guard | None:
+    async def work() -> tuple[str, ...]:
         services = await open_services(settings)
         guard = await services.repository.find(name)
         if isinstance(guard, UnreadableGuard):
             await announce_unreadable(services.repository.store, services.outcomes, guard, cause)
-            return None
-        return await Reconciliation(services, guard, cause).run() if guard else None
+        if not isinstance(guard, Guard):
+            return ()
+        reconciliation = Reconciliation(services, guard, cause)
+        await reconciliation.run()
+        return reconciliation.changes
 
     return await single_flight().run(name.lower(), work)
 
@@ -140,7 +149,7 @@ async def handle_change(change: ResourceChange, seconds: float) -> None:
     Raises:
         GuardError: neither the store nor the queue can be reached.
     """
-    settings = read_settings()
+    settings, received = read_settings(), time.time()
     try:
         repository = await open_repository(settings)
         keys = await repository.watching(change.resource)
@@ -151,16 +160,14 @@ async def handle_change(change: ResourceChange, seconds: float) -> None:
         )
         await send(settings, GUARDS, message)
         return
-    work = (handle_guard(repository, settings, key, change, seconds) for key in keys)
-    await asyncio.gather(*work)
+    store = repository.store
+    looks = (schedule_look(store, settings, key, change.cause, received) for key in keys)
+    work = (handle_guard(settings, key, change, seconds) for key in keys)
+    await asyncio.gather(*looks, *work)
 
 
 async def handle_guard(
-    repository: GuardRepository,
-    settings: Settings,
-    key: str,
-    change: ResourceChange,
-    seconds: float,
+    settings: Settings, key: str, change: ResourceChange, seconds: float
 ) -> None:
     """Reconcile one guard; its trouble reaches no other."""
     try:
@@ -170,7 +177,6 @@ async def handle_guard(
         if not isinstance(error, GuardError):
             log.exception("guard %s failed in an unforeseen way", key)
         await queue_reconcile(settings, key, change, error)
-    await schedule_look(repository.store, settings, key, change.cause)
 
 
 async def queue_reconcile(

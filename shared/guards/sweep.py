@@ -18,13 +18,13 @@ import uuid
 import zlib
 from collections import defaultdict
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.applying.live import Located, assemble, locate, stated_subnet
 from shared.cloud.network import FILE_SYSTEMS, NETWORKS, NSGS
 from shared.cloud.resources import parse_id, read_network, read_nsg
 from shared.cloud.store import Record
-from shared.errors import Conflict, GuardError, Transient
+from shared.errors import Conflict, GuardError, NotFound, Transient
 from shared.guards.guard import Guard, UnreadableGuard
 from shared.guards.housekeeping import is_due, prune_history
 from shared.guards.messages import GUARDS, SWEEPS, GuardMessage, send
@@ -35,9 +35,10 @@ from shared.guards.repository import CLAIM_MISSING, GUARD
 from shared.guards.unreadable import announce_unreadable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from shared.cloud.resources import NetworkSecurityGroup, VirtualNetwork
+    from shared.applying.live import Live
+    from shared.cloud.resources import Document, VirtualNetwork
     from shared.cloud.store import Store
     from shared.guards.reconcile import GuardServices
 
@@ -90,10 +91,7 @@ def subscription_of(record: Record) -> str:
     stated = record.body.get("statement", record.body)
     intent = stated.get("intent") if isinstance(stated, dict) else None
     nsg_id = intent.get("networkSecurityGroupId") if isinstance(intent, dict) else None
-    try:
-        return parse_id(str(nsg_id)).subscription.lower()
-    except IndexError:
-        return ""
+    return subscription_in(str(nsg_id))
 
 
 async def save_part(store: Store, subscription: str, keys: list[str]) -> str:
@@ -142,26 +140,45 @@ class PartSweep:
         self._by_nsg: dict[str, list[bytes]] = defaultdict(list)
         self._watched: set[str] = set()
         self._networks: dict[str, VirtualNetwork] = {}
-        self._located: dict[str, Located | GuardError] = {}
+        self._located: dict[str, Located] = {}
         self._broken: dict[str, GuardError] = {}
+        self._unread: dict[tuple[str, str], GuardError] = {}
 
     async def run(self) -> SweepResult:
         """Look at every guard of the part.
+
+        A list that cannot be read concerns the guards that need it, and no others.
 
         Raises:
             Transient: ARM did not answer; the message is given out again.
         """
         await self._read_guards()
-        for subscription in self._subscriptions("microsoft.network/virtualnetworks"):
-            await self._read_networks(subscription)
-        for subscription in self._subscriptions("microsoft.storagecache/amlfilesystems"):
-            await self._read_file_systems(subscription)
-        for subscription in sorted({parse_id(nsg_id).subscription for nsg_id in self._by_nsg}):
-            await self._read_nsgs(subscription)
-        for packed in [one for several in self._by_nsg.values() for one in several]:
-            await self._look(packed, None)  # its NSG is in no list
+        for kind, take in ((NETWORKS, self._take_network), (FILE_SYSTEMS, self._take_file_system)):
+            for subscription in self._subscriptions(kind):
+                await self._read_list(kind, subscription, take)
+        for subscription in sorted({subscription_in(nsg_id) for nsg_id in self._by_nsg}):
+            await self._read_list(NSGS, subscription, self._take_nsg)
+        for nsg_id, several in list(self._by_nsg.items()):  # their NSG is in no list
+            problem = self._unread.get((NSGS, subscription_in(nsg_id)))
+            for packed in several:
+                await self._look(packed, problem)
         log.info("swept %d guards, %d need work", self._result.guards, len(self._result.queued))
+        for error in self._unread.values():
+            if isinstance(error, Transient):
+                raise error
         return self._result
+
+    async def _read_list(
+        self, kind: str, subscription: str, take: Callable[[Document], Awaitable[None]]
+    ) -> None:
+        """Hand each element of a list on; notes that it could not be read to its end."""
+        try:
+            async for page in self._services.network.pages(subscription, kind):
+                for document in page:
+                    await take(document)
+        except GuardError as error:
+            log.warning("a list of %s in %s is not read: %s", kind, subscription, error)
+            self._unread[kind, subscription] = error
 
     async def _read_guards(self) -> None:
         """Read the part's guards, some of them together."""
@@ -193,72 +210,65 @@ class PartSweep:
         """Whether a reconcile must put claims in place, or note or end a conflict."""
         try:
             await self._services.repository.check_held(guard)
+            await self._services.repository.check_watched(guard)
         except Conflict as conflict:
             return conflict.kind == CLAIM_MISSING or guard.conflict is None
         return guard.conflict is not None
 
     def _subscriptions(self, kind: str) -> list[str]:
-        return sorted({parse_id(one).subscription for one in self._watched if f"/{kind}/" in one})
+        word = f"/{kind}/".lower()
+        return sorted({subscription_in(one) for one in self._watched if word in one})
 
-    async def _read_networks(self, subscription: str) -> None:
-        async for page in self._services.network.pages(subscription, NETWORKS):
-            for document in page:
-                key = document["id"].lower()
-                if key not in self._watched:
-                    continue
-                try:
-                    self._networks[key] = read_network(document, slim=True)
-                except GuardError as error:
-                    self._broken[key] = error
+    async def _take_network(self, document: Document) -> None:
+        key = document["id"].lower()
+        if key in self._watched:
+            try:
+                self._networks[key] = read_network(document, slim=True)
+            except GuardError as error:
+                self._broken[key] = error
 
-    async def _read_file_systems(self, subscription: str) -> None:
-        async for page in self._services.network.pages(subscription, FILE_SYSTEMS):
-            for document in page:
-                key = document["id"].lower()
-                if key not in self._watched:
-                    continue
-                try:
-                    self._located[key] = locate(document)
-                except GuardError as error:
-                    self._located[key] = error
+    async def _take_file_system(self, document: Document) -> None:
+        key = document["id"].lower()
+        if key in self._watched:
+            try:
+                self._located[key] = locate(document)
+            except GuardError as error:
+                self._broken[key] = error
 
-    async def _read_nsgs(self, subscription: str) -> None:
-        async for page in self._services.network.pages(subscription, NSGS):
-            for document in page:
-                for packed in self._by_nsg.pop(document["id"].lower(), ()):
-                    await self._look(packed, document)
+    async def _take_nsg(self, document: Document) -> None:
+        for packed in self._by_nsg.pop(document["id"].lower(), ()):
+            await self._look(packed, document)
 
-    async def _look(self, packed: bytes, document: dict[str, Any] | None) -> None:
+    async def _look(self, packed: bytes, nsg: Document | GuardError | None) -> None:
         """Queue a guard if a reconcile would write, publish or save anything."""
         guard = load_guard(unpack(packed))
-        if isinstance(guard, Guard) and await self._has_work(guard, document):
+        if isinstance(guard, Guard) and await self._has_work(guard, nsg):
             await self._queue(guard.key)
 
     async def _queue(self, key: str) -> None:
         self._result.queued.append(key)
         await send(self._services.settings, GUARDS, GuardMessage(key, SWEEP))
 
-    async def _has_work(self, guard: Guard, document: dict[str, Any] | None) -> bool:
+    async def _has_work(self, guard: Guard, nsg: Document | GuardError | None) -> bool:
         """Whether the policy decides to write, publish or save anything.
 
         A guard that was right, and whose look depends on nothing that has changed, is right.
         """
-        now, limits = time.time(), self._services.settings.circuit
+        now, settings = time.time(), self._services.settings
         try:
-            live = self._live(guard, document)
+            live = self._live(guard, nsg)
             if is_settled(guard) and guard.fingerprint == fingerprint_of(guard, live):
                 return False
-            seen = observe(guard, live, self._services.settings)
+            seen = observe(guard, live, settings)
+            if needs_work(guard, decide(guard, seen, SWEEP, now, settings.circuit)):
+                return True
         except Transient:
-            raise
+            return False  # the part is swept again
         except GuardError:  # the reconcile finds out why; a failure that was announced is known
             is_known = guard.failure is not None and guard.failure.announced
             return not is_known or bool(guard.pending or guard.outbox)
         except Exception:  # one guard stops no other
             log.exception("guard %s: the sweep failed in an unforeseen way", guard.name)
-            return True
-        decision = decide(guard, seen, SWEEP, now, limits)
-        if needs_work(guard, decision):
             return True
         if is_settled(guard):  # the next sweep need not prove it again
             with contextlib.suppress(GuardError):
@@ -266,23 +276,39 @@ class PartSweep:
                 await self._services.repository.save(guard, fresh)
         return False
 
-    def _live(self, guard: Guard, document: dict[str, Any] | None) -> Any:
+    def _live(self, guard: Guard, nsg: Document | GuardError | None) -> Live:
         """Put a guard's live state together from the lists; raises `GuardError`."""
         intent = guard.intent
-        nsg: NetworkSecurityGroup | None = read_nsg(document) if document is not None else None
-        located: Located | GuardError = Located(stated_subnet(intent))
-        if intent.file_system_id:
-            located = self._located.get(intent.file_system_id.lower(), not_listed(guard))
-        for problem in (located, *(self._broken.get(one) for one in guard.watched)):
+        problems = [nsg, *(self._broken.get(one) for one in guard.watched)]
+        for watched in guard.watched:
+            problems += [
+                error
+                for (kind, subscription), error in self._unread.items()
+                if f"/{kind}/".lower() in watched
+                and subscription == subscription_in(watched)
+                and watched not in self._networks
+                and watched not in self._located
+                and kind != NSGS
+            ]
+        for problem in problems:
             if isinstance(problem, GuardError):
                 raise problem
-        networks: Mapping[str, VirtualNetwork] = self._networks
-        return assemble(intent, located, nsg, networks)  # type: ignore[arg-type] # raised above
+        located = Located(stated_subnet(intent))
+        if intent.file_system_id:
+            found = self._located.get(intent.file_system_id.lower())
+            if found is None:
+                raise NotFound(f"The file system {intent.file_system_id} is in no list.")
+            located = found
+        document = nsg if isinstance(nsg, dict) else None
+        return assemble(intent, located, read_nsg(document) if document else None, self._networks)
 
 
-def not_listed(guard: Guard) -> GuardError:
-    """Return that a guard's file system is in no list."""
-    return GuardError(f"The file system {guard.statement.intent.file_system_id} is in no list.")
+def subscription_in(resource_id: str) -> str:
+    """Return the subscription of a resource, without case; empty for what is no id of one."""
+    try:
+        return parse_id(resource_id).subscription.lower()
+    except IndexError:
+        return ""
 
 
 def pack(record: Record) -> bytes:

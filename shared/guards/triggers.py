@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from shared.context import invocation
 from shared.errors import GuardError
+from shared.guards.deleting import POISON
 from shared.guards.events import ResourceChange, read_event
 from shared.guards.guard import Guard
-from shared.guards.looks import await_look
+from shared.guards.looks import look
 from shared.guards.messages import SWEEPS, read_message
 from shared.guards.observation import Cause
 from shared.guards.outcomes import save_once
@@ -25,10 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POISON = "poison"
-"""The kind of the records that name guards which could not be reconciled; `health` shows them."""
-
-EVENT_SECONDS = 22
+EVENT_SECONDS = 20
 """Event Grid waits 30 seconds for an answer; what takes longer goes to the queue."""
 
 MESSAGE_SECONDS = 28
@@ -47,7 +45,7 @@ async def on_event(event: Any) -> None:
         return
     if change is None:
         return
-    async with invocation(EVENT_SECONDS + 5, change.correlation_id):
+    async with invocation(EVENT_SECONDS + 7, change.correlation_id):
         await handle_change(change, EVENT_SECONDS)
 
 
@@ -57,9 +55,9 @@ async def on_look(text: str) -> None:
     async with invocation(MESSAGE_SECONDS, message.correlation_id):
         settings = read_settings()
         repository = await open_repository(settings)
-        cause = await await_look(repository.store, settings, message)
-        if cause is not None:
-            await reconcile(message.guard, cause)
+        await look(
+            repository.store, settings, message, lambda cause: reconcile(message.guard, cause)
+        )
 
 
 async def on_timer(past_due: bool) -> None:

@@ -41,6 +41,7 @@ def guard_json(guard: AnyGuard, now: float | None = None) -> dict[str, Any]:
         "allowShared": statement.allow_shared,
         "suspended": is_suspended,
         "declared": guard.declared,
+        **({"declarationError": guard.declaration_error} if guard.declaration_error else {}),
         "catalogue": guard.catalogue,
         "suspension": suspension_json(guard) if is_suspended else None,
         "conflict": {"guard": guard.conflict.guard, "resource": guard.conflict.resource}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -24,13 +25,13 @@ from shared.errors import (
     Transient,
 )
 from shared.guards.declared import look_soon, new_guard
+from shared.guards.deleting import delete_guard as remove
 from shared.guards.guard import NAME, NAME_RULE, Guard, GuardStatement, UnreadableGuard
-from shared.guards.housekeeping import forget_history
 from shared.guards.messages import GUARDS, GuardMessage, send
 from shared.guards.observation import Cause
 from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.outcomes import Outcomes, event_of
-from shared.guards.policy import publish_all_writes, resume, suspend
+from shared.guards.policy import restate, resume, suspend
 from shared.guards.repository import ATTEMPTS, AlreadyExists, pause_briefly
 from shared.guards.saving import save_decision
 from shared.guards.services import open_repository, reconcile
@@ -52,6 +53,8 @@ else:
 
 LONGEST_MESSAGE_DELAY = 7 * 86_400.0 - 60
 """Seconds that a queue keeps a message back at most. Source: "Put Message", Microsoft Learn."""
+
+LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 
 FILTERS = ("verdict", "mode", "suspended", "circuit", "networkSecurityGroupId", "subscriptionId")
 
@@ -176,43 +179,39 @@ async def register(
             await pause_briefly()
     else:
         raise PreconditionFailed(f"The guard {name} keeps being changed: ask again.")
-    log_write(by, f"PUT guard {saved.name}", saved.nsg_id)
     await forget_unreadable(repository.store, saved.key)
+    changes: tuple[str, ...] = ()
     try:
-        await reconcile(name, Cause("registration"))
+        changes = await reconcile(name, Cause("registration"))
     except Transient:  # its status says why; the queue tries again
         await look_soon(read_settings(), name)
+    log_write(by, f"PUT guard {saved.name}", saved.nsg_id, changes)
     return await repository.find(name) or saved, is_new
 
 
 async def save_registration(
     repository: GuardRepository, old: AnyGuard | None, new: Guard, by: str
 ) -> tuple[Guard, bool]:
-    """Save a new guard, or a new statement of one that is there; returns it, and whether it is new."""
+    """Save a new guard, or a new statement of one that is there; returns it, and whether it is new.
+
+    A suspension stays, also one of which a record that cannot be read says that there is one.
+    """
+    now = time.time()
+    wants_stop = new.statement.suspended
+    new = replace(new, suspension=None)
     if not isinstance(old, Guard):
-        registered = with_outcome(new, OutcomeType.REGISTERED, by)
-        if old is None:
-            return await repository.create(registered), True
-        return await repository.replace(old, registered), False
-    if old.statement.is_same_as(new.statement) and old.catalogue == new.catalogue:
+        wants_stop = wants_stop or (old is not None and old.suspended)
+        changed = with_outcome(new, OutcomeType.REGISTERED, by)
+    elif old.statement.is_same_as(new.statement) and old.catalogue == new.catalogue:
         changed = old
     else:
-        changed = with_outcome(
-            replace(
-                old,
-                statement=new.statement,
-                catalogue=new.catalogue,
-                subnet_id=new.subnet_id or old.subnet_id,
-                watched=new.watched,
-                conflict=None,
-            ),
-            OutcomeType.CHANGED,
-            by,
-        )
-    if new.statement.suspended and not old.is_suspended(time.time()):
-        decision = suspend(changed, by, time.time())
+        changed = with_outcome(restate(old, new), OutcomeType.CHANGED, by)
+    if wants_stop and not changed.is_suspended(now):
+        decision = suspend(changed, by, now)
         events = tuple(event_of(decision.guard, one) for one in decision.outcomes)
         changed = replace(decision.guard, outbox=(*decision.guard.outbox, *events))
+    if old is None:
+        return await repository.create(changed), True
     return await repository.replace(old, changed), False
 
 
@@ -268,34 +267,14 @@ async def delete_guard(request: func.HttpRequest) -> func.HttpResponse:
         conditions.check(guard)
         check_replaceable(guard)
         try:
-            await repository.delete(guard)
+            await remove(repository, read_settings(), guard, by)
             break
         except PreconditionFailed:  # another process has saved it meanwhile
             await pause_briefly()
     else:
         raise PreconditionFailed(f"The guard {name} keeps being changed: ask again.")
     log_write(by, f"DELETE guard {guard.name}", guard.nsg_id)
-    await say_goodbye(repository, guard, by)
     return json_response(None, HTTPStatus.NO_CONTENT)
-
-
-async def say_goodbye(repository: GuardRepository, guard: AnyGuard, by: str) -> None:
-    """Publish what a deleted guard had still to say, and that it is deleted."""
-    settings = read_settings()
-    outcomes = Outcomes(repository.store, settings)
-    if isinstance(guard, Guard):
-        last = publish_all_writes(guard, settings.circuit).outcomes
-        for event in (*guard.outbox, *(event_of(guard, one) for one in last)):
-            await outcomes.publish(guard.id, event)
-    data = {"by": by, "cause": Cause("request").to_json()}
-    await outcomes.publish(guard.id, event_of(guard, Outcome(OutcomeType.DELETED, data)))
-    await forget_unreadable(repository.store, guard.key)
-    await forget_history(repository.store, guard.id)
-    for key in await repository.watching(guard.nsg_id) if guard.nsg_id else ():
-        try:  # a guard that was in conflict with this one can work now
-            await send(settings, GUARDS, GuardMessage(key, Cause("request")))
-        except GuardError:
-            return  # the sweep comes
 
 
 # -- actions --------------------------------------------------------------------------------------
@@ -306,7 +285,8 @@ async def reconcile_now(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/guards/{name}/reconcile`: look now, and restore."""
     repository = await open_repository()
     guard = await repository.get(request.route_params["name"])
-    await reconcile(guard.key, Cause("request"))
+    changes = await reconcile(guard.key, Cause("request"))
+    log_write(caller_of(request), f"reconcile guard {guard.name}", guard.nsg_id, changes)
     return shown(await repository.get(guard.key))
 
 
@@ -342,13 +322,23 @@ async def suspend_guard(request: func.HttpRequest) -> func.HttpResponse:
     return shown(await repository.get(guard.key))
 
 
+def seconds_of(moment: datetime) -> float:
+    """Return a time in seconds since the epoch; infinite for one that is no time on any clock."""
+    try:
+        return moment.timestamp()
+    except (OverflowError, ValueError):
+        return float("inf")
+
+
 def read_suspension(request: func.HttpRequest) -> SuspendRequest:
     """Read the body of a suspension, which may be empty; its end must lie in the future."""
     if not request.get_body().strip():
         return SuspendRequest()
     asked = read_document(SuspendRequest, read_json(request))
-    if asked.until is not None and asked.until.timestamp() <= time.time():
-        raise InvalidInput([FieldError("/until", "Give a time in the future, as ISO 8601.")])
+    if asked.until is not None and not time.time() < seconds_of(asked.until) < LATEST:
+        raise InvalidInput(
+            [FieldError("/until", "Give a time in the future, before 2100, as ISO 8601.")]
+        )
     return asked
 
 
@@ -362,8 +352,8 @@ async def resume_guard(request: func.HttpRequest) -> func.HttpResponse:
     await save_decision(
         repository, outcomes, guard, lambda current: resume(current, by), for_any_statement=True
     )
-    log_write(by, f"resume guard {guard.name}", guard.nsg_id)
-    await reconcile(guard.key, Cause("request"))
+    changes = await reconcile(guard.key, Cause("request"))
+    log_write(by, f"resume guard {guard.name}", guard.nsg_id, changes)
     return shown(await repository.get(guard.key))
 
 

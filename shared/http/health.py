@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from shared.amlfs.catalogue import load_catalogue, revisions
 from shared.cloud.store import open_store
 from shared.errors import GuardError
+from shared.guards.deleting import POISON
 from shared.guards.guard import UnreadableGuard
 from shared.guards.services import open_repository
-from shared.guards.triggers import POISON
 from shared.http.answers import answered, json_response
 from shared.nsg.locations import locations
 from shared.nsg.service_tags import shipped_service_tags
@@ -72,22 +72,28 @@ async def report_details(_: func.HttpRequest) -> func.HttpResponse:
 
 
 def has_trouble(guards: dict[str, Any]) -> bool:
-    """Whether a guard cannot be read, or is in conflict with another."""
-    return bool(guards.get("unreadable") or guards.get("conflicts"))
+    """Whether a guard cannot be read, is in conflict with another, or fails."""
+    return bool(guards.get("unreadable") or guards.get("conflicts") or guards.get("failing"))
 
 
 async def check_guards(settings: Settings) -> dict[str, Any]:
-    """Return the guards that cannot be read, and those whose NSG or subnet another guard holds."""
+    """Return the guards that cannot be read, that are in conflict with another, and that fail."""
     repository = await open_repository(settings)
-    unreadable, conflicts, count = [], [], 0
+    unreadable, conflicts, failing, count = [], [], [], 0
     async for guard in repository.all():
         count += 1
         if isinstance(guard, UnreadableGuard):
             unreadable.append({"name": guard.name, "reason": guard.reason})
-        elif guard.conflict is not None:
+            continue
+        if guard.declaration_error is not None:
+            unreadable.append({"name": guard.name, "reason": guard.declaration_error})
+        if guard.failure is not None and guard.failure.announced:
+            failing.append({"name": guard.name, "reason": guard.failure.reason})
+        if guard.conflict is not None:
             known = {"guard": guard.conflict.guard, "resource": guard.conflict.resource}
             conflicts.append({"name": guard.name, **known})
-    return {"count": count, "unreadable": unreadable[:SHOWN], "conflicts": conflicts[:SHOWN]}
+    named = {"unreadable": unreadable, "conflicts": conflicts, "failing": failing}
+    return {"count": count, **{kind: found[:SHOWN] for kind, found in named.items()}}
 
 
 async def checked(check: Awaitable[dict[str, Any]]) -> dict[str, Any]:

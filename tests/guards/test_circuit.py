@@ -16,7 +16,7 @@ def test_the_same_may_be_restored_so_often() -> None:
     circuit = Circuit()
     for at in (0, 1):
         assert circuit.allows("a", at, LIMITS)
-        circuit = circuit.with_write("a", at, LIMITS)
+        circuit = circuit.with_write("a", at, at, LIMITS)
     assert not circuit.allows("a", 2, LIMITS)
     assert circuit.allows("b", 2, LIMITS)
     assert circuit.allows("a", 101, LIMITS), "what lies before the window does not count"
@@ -26,7 +26,7 @@ def test_anything_may_be_restored_so_often() -> None:
     circuit = Circuit()
     for at, what in enumerate("abcd"):
         assert circuit.allows(what, at, LIMITS)
-        circuit = circuit.with_write(what, at, LIMITS)
+        circuit = circuit.with_write(what, at, at, LIMITS)
     assert not circuit.allows("e", 5, LIMITS)
 
 

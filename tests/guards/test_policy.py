@@ -353,4 +353,4 @@ def test_a_deleted_guard_publishes_what_arm_accepted() -> None:
         pending("accepted", "third run"), write=replace(pending("accepted").write, id="w2")
     )
     both = guard(pending=(pending("accepted"), other, pending("sent")))
-    assert [one.id for one in publish_all_writes(both, LIMITS).outcomes] == ["w1", "w2"]
+    assert [one.id for one in publish_all_writes(both, NOW, LIMITS).outcomes] == ["w1", "w2"]

@@ -27,10 +27,19 @@ from shared.guards.guard import (
     UnreadableGuard,
 )
 from shared.guards.record import SCHEMA, guard_body, load_guard
-from tests.azure import INTENT, NSG
+from tests.azure import CLIENTS, INTENT, NSG
 
 GOLDEN = Path(__file__).with_name("golden")
 OLD = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in GOLDEN.glob("*.json")}
+
+
+EVENT = {
+    "id": "1",
+    "type": "amlfs.guard.restored",
+    "subject": "guards/fs",
+    "time": "2026-11-27T00:00:00+00:00",
+    "data": {},
+}
 
 
 def load(body: Any, schema: int = SCHEMA, key: str = "fs") -> Guard | UnreadableGuard:
@@ -48,7 +57,7 @@ def full() -> Guard:
         new_guard(statement, "FS", declared=True),
         suspension=Suspension(1.0, "why", 2.0, "me"),
         conflict=ClaimConflict("other", NSG),
-        former_subnets=("a",),
+        former_subnets=(CLIENTS,),
         status=Status("compliant", "s", "restored", "c"),
         findings=Findings(({"a": 1},), ({"b": 2},), ({"c": 3},), "summary"),
         fingerprint="f",
@@ -57,8 +66,9 @@ def full() -> Guard:
         failure=Failure("k", "r", 1.0, True, {"status": 1}),
         reminded_at=4.0,
         drift_since=5.0,
-        pending=(PendingWrite(write, "run", {"kind": "event"}, "c", "noncompliant"),),
-        outbox=({"id": "1"},),
+        pending=(PendingWrite(write, "run", {"kind": "event"}, "c", "noncompliant", NSG),),
+        outbox=(EVENT,),
+        declaration_error="wrong",
         version="v1",
     )
 
@@ -106,6 +116,18 @@ UNREADABLE: dict[str, tuple[Any, int, str]] = {
         "no such revision",
     ),
     "a wrong type": ({"name": "fs", "intent": INTENT, "watched": 5}, SCHEMA, "watched"),
+    "an unknown fixed catalogue": (
+        {"name": "fs", "intent": INTENT, "catalogue": "1999-01-01"},
+        SCHEMA,
+        "no such revision",
+    ),
+    "a time that is on no clock": (
+        {"name": "fs", "intent": INTENT, "suspension": {"until": 1e20}},
+        SCHEMA,
+        "suspension.until",
+    ),
+    "an outcome that is none": ({"name": "fs", "intent": INTENT, "outbox": [{}]}, SCHEMA, "outbox"),
+    "an id that is none": ({"name": "fs", "intent": INTENT, "watched": ["x"]}, SCHEMA, "watched"),
     "a newer schema": ({"name": "fs", "intent": INTENT}, SCHEMA + 1, "newer"),
     "an old one without its parts": ({"name": "fs"}, 1, "schema 1"),
 }
@@ -151,6 +173,7 @@ BODIES = {
     "a list": "[]",
     "empty": "",
     "null": "null",
+    "deep": "[" * 200_000,
     "an unknown field": json.dumps({"name": "fs", "intent": INTENT, "owner": "me"}),
     "an unknown catalogue": json.dumps(
         {"name": "fs", "intent": {**INTENT, "catalogue": "1999-01-01"}}

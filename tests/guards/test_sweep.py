@@ -148,7 +148,9 @@ def test_a_guard_whose_network_is_shown_oddly_is_undecided_and_stops_nobody(
     other["clientSubnets"] = [{"addressPrefixes": ["10.9.2.0/24"]}]
     guarded.put("other", intent=other, mode="audit")
     guarded.forget()
-    kind = type(kind_of(read_resource_id(VNET)))
+    target = read_resource_id(VNET)
+    assert target is not None
+    kind = type(kind_of(target))
     real = kind.show
 
     def show(*given: Any) -> Any:

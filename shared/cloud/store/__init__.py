@@ -45,7 +45,7 @@ def read_record(key: str, text: str | bytes, version: str, schema: Any) -> Recor
     try:
         body = json.loads(text)
         damage = None if isinstance(body, dict) else "Its body is no JSON object."
-    except (TypeError, ValueError) as error:
+    except (RecursionError, TypeError, ValueError) as error:
         body, damage = None, f"Its body is no JSON: {error}."
     number = schema if isinstance(schema, int) else 0
     return Record(key, body if isinstance(body, dict) else {}, version, number, damage)

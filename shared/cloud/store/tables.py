@@ -171,7 +171,8 @@ def read(entity: Mapping[str, Any]) -> Record:
     try:
         text = zlib.decompress(b"".join(entity[name] for name in names))
     except (TypeError, zlib.error) as error:
-        return Record(key, {}, version, damage=f"Its body cannot be unpacked: {error}.")
+        number = schema if isinstance(schema, int) else 0
+        return Record(key, {}, version, number, f"Its body cannot be unpacked: {error}.")
     return read_record(key, text, version, schema)
 
 
