@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 
 from shared.cloud.queues import close_queues
+from shared.cloud.store import open_store
 from shared.cloud.store.sqlite import SqliteStore
 from shared.guards import declared as module
 from shared.guards.declared import declare_guards
 from shared.guards.guard import Guard, UnreadableGuard
-from shared.guards.repository import CLAIM, GuardRepository
+from shared.guards.record import SCHEMA
+from shared.guards.repository import CLAIM, GUARD, GuardRepository
 from shared.settings import read_settings
 from tests.azure import INTENT, NSG
 
@@ -113,6 +115,48 @@ def test_a_wrong_declaration_is_reported_and_the_others_work(idle, declare, wron
     assert set(listed(idle)) == {"Declared"}, "it is over when it is corrected"
 
 
+def test_a_declaration_that_became_wrong_leaves_the_earlier_one_in_force(idle, declare) -> None:
+    declare(one())
+    declare(one(owner="me"))
+    guard = idle.get("declared")
+    assert guard["status"]["verdict"] == "compliant"
+    assert "owner" in guard["declarationError"]
+    health = idle.service.get("/api/health/details").json()
+    assert [found["name"] for found in health["guards"]["unreadable"]] == ["Declared"]
+    idle.azure.delete(f"{NSG}/securityRules/AMLFS-Out-Ntp")
+    idle.quiet()
+    assert idle.is_right()
+    idle.run("sweep")
+    idle.quiet()
+    failed = [found for found in idle.outcomes() if found["type"] == "amlfs.guard.failed"]
+    assert len(failed) == 1
+    declare(one())
+    assert "declarationError" not in idle.get("declared")
+
+
+def test_a_name_that_is_missing_by_mistake_deletes_no_guard(idle, declare) -> None:
+    declare(one(), one("second", OTHER))
+    declare(one(), {"nmae": "second", "intent": OTHER})
+    assert set(listed(idle)) == {"Declared", "second", "AMLFS_GUARDS-1"}
+
+
+def test_a_newer_record_survives_a_deployment_that_does_not_know_it(idle, declare) -> None:
+    declare(one())
+    store = open_store(read_settings())
+
+    async def age() -> None:
+        record = await store.get(GUARD, "declared")
+        assert record is not None
+        await store.replace(GUARD, "declared", record.body, record.version, SCHEMA + 1)
+
+    asyncio.run(age())
+    try:
+        declare("[]")
+        assert "newer version" in listed(idle)["Declared"]["unreadable"]
+    finally:
+        asyncio.run(store.delete(GUARD, "declared"))
+
+
 @pytest.mark.parametrize("text", ["{", "[", "/no/such/file"])
 def test_a_setting_that_cannot_be_read_stops_nobody(idle, declare, text) -> None:
     declare(one())
@@ -162,6 +206,9 @@ def test_what_is_no_longer_declared_goes(idle, declare) -> None:
     assert set(listed(idle)) == {"Declared"}
     declare("[]")
     assert listed(idle) == {}
+    deleted = [found for found in idle.outcomes() if found["type"] == "amlfs.guard.deleted"]
+    assert {found["subject"] for found in deleted} == {"guards/Declared", "guards/second"}
+    assert all("AMLFS_GUARDS" in found["data"]["by"] for found in deleted)
 
 
 def test_many_processes_that_declare_at_once_end_with_one_guard_and_its_claims(tmp_path) -> None:

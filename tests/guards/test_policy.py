@@ -31,6 +31,7 @@ from shared.guards.policy import (
     give_up,
     needs_work,
     publish_all_writes,
+    restate,
     resume,
     suspend,
 )
@@ -167,6 +168,14 @@ DECISIONS = {
     "nor where nothing of it shows": Case(guard(pending=(pending("sent"),)), RIGHT),
     "what was refuted long ago is dropped": Case(
         guard(pending=(pending("refuted", at=NOW - 601),)), RIGHT, after={"pending": ()}
+    ),
+    "clocks of two instances differ a little": Case(
+        guard(pending=(pending("sent", at=NOW + 1),)),
+        RIGHT,
+        after={"pending": (pending("sent", at=NOW + 1),)},
+    ),
+    "an open circuit closes silently while the guard is suspended": Case(
+        drifted(circuit=replace(OPEN, changed_at=NOW - 100), suspension=SUSPENDED), BROKEN
     ),
     "our own writes are published at the end of the run": Case(
         guard(pending=(pending("accepted", RUN),)), RIGHT
@@ -306,6 +315,30 @@ def test_what_follows_from_a_write_or_a_failure(before, result, outcomes, verdic
                 assert one.data["arm"]["status"] in (409, 429)
 
 
+def test_failures_that_take_turns_are_announced_once() -> None:
+    before, said = guard(), []
+    for n in range(6):
+        error = THROTTLED if n % 2 else LOCKED
+        now = NOW + 60 * n
+        decision = conclude(before, ApplyFailure(error, BROKEN, RUN), EVENT, now, LIMITS)
+        said += [one.kind.value for one in decision.outcomes]
+        before = decision.guard
+    assert said == ["failed"]
+
+
+def test_another_network_is_another_story_and_the_same_one_is_not() -> None:
+    wrong = drifted("audit", failure=Failure("k", "r", NOW, announced=True), circuit=OPEN)
+    wrong = replace(wrong, pending=(pending("accepted"),), suspension=SUSPENDED)
+    other = {**INTENT, "networkSecurityGroupId": INTENT["networkSecurityGroupId"] + "2"}
+    elsewhere = new_guard(GuardStatement.model_validate({"intent": other}), "fs")
+    moved = restate(wrong, elsewhere)
+    assert (moved.status.verdict, moved.announced, moved.failure) == (None, None, None)
+    assert (moved.circuit, moved.former_subnets) == (Circuit(), ())
+    assert (moved.pending, moved.suspension, moved.id) == (wrong.pending, SUSPENDED, wrong.id)
+    same = restate(wrong, new_guard(GuardStatement.model_validate({"intent": INTENT}), "fs"))
+    assert (same.status, same.announced, same.circuit) == (wrong.status, wrong.announced, OPEN)
+
+
 def test_what_arm_accepted_counts_for_the_circuit_and_registrations_do_not() -> None:
     own = guard(pending=(pending("accepted", RUN),))
     counted = conclude(own, Applied(RIGHT, RUN), EVENT, NOW, LIMITS).guard.circuit
@@ -332,7 +365,9 @@ def test_suspending_and_resuming() -> None:
     assert stopped.outcomes[0].data["by"] == "me"
     assert not stopped.guard.may_write(NOW)
     assert stopped.guard.may_write(NOW + 60), "it ends by itself"
-    assert suspend(stopped.guard, "me", NOW + 1).outcomes == (), "it is suspended already"
+    longer = suspend(stopped.guard, "you", NOW + 1)
+    assert longer.guard.suspension == Suspension(NOW, "a change window", None, "you")
+    assert suspend(longer.guard, "me", NOW + 2).outcomes == (), "it is suspended so already"
     again = resume(replace(stopped.guard, circuit=OPEN), "me")
     assert [one.kind.value for one in again.outcomes] == ["resumed"]
     assert (again.guard.suspension, again.guard.circuit) == (None, Circuit())

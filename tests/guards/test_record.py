@@ -205,6 +205,12 @@ def test_a_record_that_cannot_be_read_stops_no_other_guard(idle, stored, body) -
     assert "AMLFS-Out-Ntp" in idle.azure.names()
 
 
+def test_a_put_over_what_cannot_be_read_keeps_its_suspension(idle, stored) -> None:
+    body = {"name": "fs", "intent": INTENT, "suspension": {"since": 1.0}, "owner": "me"}
+    stored(json.dumps(body))
+    assert idle.put("fs", status=200)["suspended"] is True
+
+
 def test_delete_removes_what_cannot_be_read_and_frees_its_nsg(idle, stored) -> None:
     stored("[]")
     assert idle.put("second", status=409)["guard"] == "fs", "it holds its NSG still"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,14 @@ from shared.cloud.store.sqlite import SqliteStore
 from shared.errors import Conflict, NotFound
 from shared.guards.declared import new_guard
 from shared.guards.guard import Guard, GuardStatement
-from shared.guards.repository import CLAIM, AlreadyExists, GuardRepository, digest, holders_in
+from shared.guards.repository import (
+    CLAIM,
+    AlreadyExists,
+    GuardRepository,
+    digest,
+    holders_in,
+    watch_kind,
+)
 from tests.azure import INTENT, LUSTRE, NSG
 
 Test = Callable[[list[GuardRepository]], Awaitable[None]]
@@ -120,6 +128,57 @@ def test_an_nsg_has_one_guard_unless_all_share_it(processes, first, second, pref
     processes(test)
 
 
+class Slow(SqliteStore):
+    """A store whose every call takes its time, as one over a network does."""
+
+    async def get(self, kind: str, key: str) -> Any:
+        await asyncio.sleep(random.uniform(0, 0.003))
+        return await super().get(kind, key)
+
+    async def replace(self, *given: Any, **more: Any) -> Any:
+        await asyncio.sleep(random.uniform(0, 0.003))
+        return await super().replace(*given, **more)
+
+
+def test_who_loses_a_race_for_another_nsg_keeps_what_it_had(tmp_path) -> None:
+    """Two guards of two NSGs are put to a third one at the same moment."""
+
+    async def main() -> None:
+        for turn in range(25):
+            path = str(tmp_path / f"{turn}.db")
+            stores = [Slow(path), Slow(path)]
+            repositories = [GuardRepository(store) for store in stores]
+            old = [
+                await one.create(guard(name, f"{NSG}-{name}", f"{LUSTRE}-{name}"))
+                for name, one in zip("ab", repositories, strict=True)
+            ]
+            wanted = [
+                replace(
+                    each, statement=guard(each.name, f"{NSG}-x", f"{LUSTRE}-{each.name}").statement
+                )
+                for each in old
+            ]
+            results = await asyncio.gather(
+                *(
+                    one.replace(before, after)
+                    for one, before, after in zip(repositories, old, wanted, strict=True)
+                ),
+                return_exceptions=True,
+            )
+            for before, result in zip(old, results, strict=True):
+                saved = await repositories[0].get(before.name)
+                if isinstance(result, Conflict):
+                    assert saved == before, "a conflict changes nothing"
+                else:
+                    assert isinstance(result, Guard)
+                await repositories[0].check_held(saved)
+            assert sum(isinstance(one, Guard) for one in results) <= 1
+            for store in stores:
+                await store.close()
+
+    asyncio.run(main())
+
+
 def test_lost_claims_and_watches_are_put_in_place_again(processes) -> None:
     async def test(repositories: list[GuardRepository]) -> None:
         repository = repositories[0]
@@ -127,8 +186,12 @@ def test_lost_claims_and_watches_are_put_in_place_again(processes) -> None:
         await repository.store.delete(CLAIM, digest(NSG))
         with pytest.raises(Conflict):
             await repository.check_held(saved)
+        await repository.store.delete(watch_kind(NSG), "fs")
+        with pytest.raises(Conflict):
+            await repository.check_watched(saved)
         await repository.assert_claims(saved)
         await repository.check_held(saved)
+        await repository.check_watched(saved)
 
     processes(test)
 

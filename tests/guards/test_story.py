@@ -114,6 +114,69 @@ def test_a_guard_of_which_nobody_knows_what_its_nsg_filters_is_undecided(idle) -
     assert idle.post("reconcile")["status"]["verdict"] == "noncompliant", "what is proved stays"
 
 
+def test_a_look_that_failed_is_made_again_by_its_message(guarded, monkeypatch) -> None:
+    """The second look meets an ARM that is down; its message looks again when it is given out again."""
+    monkeypatch.setenv("AMLFS_SETTLE_SECONDS", "2")
+    guarded.azure.set(staleReadSeconds=0.9)
+    guarded.azure.delete(VAULT)
+    path = "*/networksecuritygroups/nsg-lustre"
+    guarded.azure.wait_until(lambda: guarded.azure.counted()["GET networksecuritygroups"] > 0, 10)
+    guarded.azure.fail(method="GET", path=path, times=1, status=503, code="x", retryAfter=3600)
+    guarded.azure.wait_until(lambda: guarded.types() == ["restored"], 20)
+    guarded.azure.set(staleReadSeconds=0)
+    guarded.quiet()
+    assert guarded.types() == ["restored"]
+
+
+def test_a_failure_shows_in_the_status_while_a_request_still_waits(guarded) -> None:
+    path = "*/networksecuritygroups/nsg-lustre"
+    guarded.azure.fail(method="GET", path=path, times=60, status=503, code="ServerTimeout")
+    answers: list[int] = []
+    thread = threading.Thread(
+        target=lambda: answers.append(
+            guarded.service.post("/api/guards/fs/reconcile", timeout=120).status_code
+        )
+    )
+    thread.start()
+    guarded.azure.wait_until(lambda: guarded.get()["status"]["reason"] is not None, 20)
+    assert answers == [], "it waits for ARM"
+    assert "ServerTimeout" in guarded.get()["status"]["reason"]
+    guarded.azure.client.delete("/_box/faults")
+    thread.join()
+    assert answers == [200]
+    assert guarded.get()["status"]["reason"] is None
+
+
+def test_a_guard_for_another_subnet_does_not_inherit_the_right_to_the_old_one(guarded) -> None:
+    """Its NSG filters the old subnet: that makes it a shared one for the new statement."""
+    moved = {**INTENT, "fileSystemSubnet": {"addressPrefixes": ["10.77.1.0/24"]}}
+    before = guarded.azure.rules()
+    guard = guarded.put(intent=moved)
+    assert guard["status"]["lastOutcome"] == "blocked"
+    assert guard["findings"]["remaining"][0]["kind"] == "shared-network-security-group"
+    assert guarded.azure.rules() == before
+
+
+def test_a_guard_for_another_nsg_has_no_verdict_until_that_one_is_read(guarded) -> None:
+    fault = {"status": 503, "code": "x", "retryAfter": 3600}
+    guarded.azure.fail(method="GET", path="*/nsg-lustre2", times=1, **fault)
+    other = {**INTENT, "networkSecurityGroupId": NSG + "2"}
+    guard = guarded.put(intent=other, mode="audit")
+    assert guard["status"]["verdict"] is None
+    assert guard["summary"] == ""
+    guarded.azure.wait_until(lambda: guarded.get()["status"]["verdict"] == "noncompliant", 20)
+
+
+def test_outside_the_allowed_scopes_drift_is_seen_and_blocked(guarded, monkeypatch) -> None:
+    monkeypatch.setenv("AMLFS_ALLOWED_SCOPES", "/subscriptions/other")
+    guarded.azure.delete(VAULT)
+    guarded.quiet()
+    assert guarded.types() == ["blocked"]
+    guard = guarded.get()
+    assert guard["status"]["verdict"] == "noncompliant"
+    assert guard["findings"]["remaining"][0]["kind"] == "outside-allowed-scopes"
+
+
 # -- a stop is a stop -----------------------------------------------------------------------------
 
 

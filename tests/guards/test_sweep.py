@@ -9,7 +9,7 @@ import pytest
 
 from local.azure.estate import kind_of
 from local.azure.paths import read_resource_id
-from tests.azure import CLIENTS, INTENT, LUSTRE, NETWORK, NSG, VNET, rule
+from tests.azure import CLIENTS, INTENT, LUSTRE, NETWORK, NSG, SUBSCRIPTION, VNET, rule
 from tests.planning.test_plan import nineteen
 
 
@@ -171,6 +171,27 @@ def test_a_guard_whose_network_is_shown_oddly_is_undecided_and_stops_nobody(
     monkeypatch.setattr(kind, "show", real)
     assert guarded.post("reconcile")["status"]["verdict"] == "compliant"
     assert guarded.types()[-1] == "resolved"
+
+
+@pytest.mark.parametrize("status", [403, 404, 503])
+def test_a_list_that_cannot_be_read_concerns_those_who_need_it(guarded, status) -> None:
+    """One guard has clients in a subscription whose networks may not be listed."""
+    azure = guarded.azure
+    azure.set(eventLossRate=1)
+    foreign = "00000000-0000-0000-0000-0000000000ff"
+    client = CLIENTS.replace(SUBSCRIPTION, foreign)
+    other = {**INTENT, "networkSecurityGroupId": NSG + "2", "clientSubnets": [{"id": client}]}
+    other["fileSystemSubnet"] = {"addressPrefixes": ["10.9.1.0/24"]}
+    guarded.put("other", intent=other, mode="audit")
+    guarded.forget()
+    azure.delete(f"{NSG}/securityRules/AMLFS-Out-KeyVault")
+    path = f"/subscriptions/{foreign}/providers/microsoft.network/virtualnetworks"
+    azure.fail(method="GET", path=path, status=status, code="x", times=99)
+    guarded.run("sweep")
+    azure.wait_until(lambda: "restored" in guarded.types(), 20)
+    azure.client.delete("/_box/faults")
+    guarded.quiet()
+    assert guarded.is_right()
 
 
 def test_a_sweep_that_is_cut_off_has_done_a_part_of_its_work(idle) -> None:
