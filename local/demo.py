@@ -69,7 +69,7 @@ class Demo:
 
     def outcomes(self) -> list[dict[str, Any]]:
         """Return the guard's outcomes, oldest first."""
-        answer = self.service.get(f"/api/guards/{GUARD}/hidemo").json()
+        answer = self.service.get(f"/api/guards/{GUARD}/history").json()
         return list(reversed(answer["value"]))
 
     def play(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import azure.functions as func
 import httpx
@@ -240,3 +242,85 @@ class TestProgram:
         process.terminate()
         said, _ = process.communicate(timeout=20)
         assert "Reloading" in said
+
+
+class TestIsolated:
+    """`python -m local --isolated`: every function in processes of its own."""
+
+    port = TestProgram.port
+    start = TestProgram.start
+    wait = staticmethod(TestProgram.wait)
+
+    @staticmethod
+    def workers(process: subprocess.Popen[str]) -> list[int]:
+        """The ids of a host's worker processes."""
+        found = []
+        for entry in (one.name for one in Path("/proc").iterdir()):
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                status = Path(f"/proc/{entry}/stat").read_text().rpartition(")")[2].split()
+                if int(status[1]) == process.pid and status[0] != "Z":
+                    found.append(int(entry))
+        return found
+
+    @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="it looks into /proc")
+    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+    def test_workers_are_in_the_group_and_end_with_the_host(self, port, start, how) -> None:
+        process = start("--isolated", "--instances", "1", "--no-estate")
+        assert self.wait(f"http://127.0.0.1:{port}/api/health").status_code == 200
+        workers = self.workers(process)
+        assert workers
+        assert {os.getpgid(worker) for worker in workers} == {os.getpgid(process.pid)}
+        process.send_signal(how)
+        process.wait(20)
+        end = time.monotonic() + 20
+        while any(is_alive(worker) for worker in workers):
+            assert time.monotonic() < end, "a worker outlives its host"
+            time.sleep(0.05)
+
+    def test_it_answers_as_one_process_does(self, port, start) -> None:
+        start("--isolated", "--function-key", "sesame")
+        address = f"http://127.0.0.1:{port}"
+        self.wait(f"{address}/api/health", timeout=30)
+        rules = f"{address}/api/rules?format=csv"
+        body = json.loads((ROOT / "examples/east-us.json").read_bytes())
+        assert httpx.post(rules, json=body, timeout=30).status_code == 401
+        key = {"x-functions-key": "sesame"}
+        several = [httpx.post(rules, json=body, headers=key, timeout=30) for _ in range(4)]
+        assert {answer.status_code for answer in several} == {200}
+        assert len({answer.text for answer in several}) == 1, "both instances say the same"
+        assert several[0].headers["content-type"].startswith("text/csv")
+        location = httpx.post(
+            f"{address}/api/apply",
+            json=json.loads((ROOT / "examples/lustre-b.json").read_bytes()),
+            headers={**key, "Prefer": "respond-async"},
+            timeout=30,
+        ).headers["location"]
+        assert location.startswith(f"{address}/api/operations/"), "as the caller spelled the host"
+        end = time.monotonic() + 60
+        while (answer := httpx.get(location, headers=key, timeout=30)).status_code == 202:
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        assert answer.json()["applied"] is True
+
+
+def test_an_emulator_that_is_not_there_is_said_clearly() -> None:
+    nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
+    arguments = ["--port", str(free_ports(1)[0]), "--azure", nowhere]
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("AMLFS_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "local", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "dev.py azure" in done.stderr
+
+
+def is_alive(process: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rpartition(")")[2][:4]
+    except OSError:
+        return False
