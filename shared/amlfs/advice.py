@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from shared.amlfs.catalogue import revisions
 from shared.amlfs.requirements import is_published, requirements
 from shared.nsg.limits import TAG
 from shared.nsg.locations import Cloud
@@ -57,6 +58,7 @@ def advise(intent: Intent, catalogue: Catalogue, tags: ServiceTags) -> list[Noti
     """Return every notice that this intent gives rise to."""
     return [
         *about_location(intent, tags),
+        *about_catalogue(catalogue),
         *about_cloud(intent, catalogue, tags),
         *about_storage(intent),
         *about_telemetry(intent, catalogue, tags),
@@ -118,6 +120,18 @@ def about_words(rules: Iterable[SecurityRule], tags: ServiceTags) -> Iterator[No
             f"{rule.name} ({rule.direction} {rule.priority}) names {word}: {tags.cloud} has no such"
             f" service tag, change {tags.change_number}; what it stands for is unknown."
             f"{f' The nearest are {nearest}.' if nearest else ''}",
+        )
+
+
+def about_catalogue(catalogue: Catalogue) -> Iterator[Notice]:
+    """Say that there is a newer revision; a guard keeps the one that it was registered with."""
+    newest = revisions()[0]
+    if catalogue.revision < newest:
+        yield Notice(
+            "newer-catalogue",
+            f"These are the rules of the article's revision {catalogue.revision}; there is {newest}."
+            " Name it as catalogue, or PUT the guard again, to move to it.",
+            "/intent/catalogue",
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -192,6 +193,38 @@ def test_a_registration_that_arm_keeps_waiting_is_made_and_says_why(idle) -> Non
     assert guard["status"]["verdict"] is None
     assert "ServerTimeout" in guard["status"]["reason"]
     idle.azure.wait_until(lambda: idle.get()["status"]["verdict"] == "compliant", 20)
+
+
+def test_the_same_guard_put_by_many_at_once_is_one_guard(idle) -> None:
+    answers: list[int] = []
+
+    def put() -> None:
+        answers.append(
+            idle.service.put("/api/guards/fs", json={"intent": INTENT}, timeout=60).status_code
+        )
+
+    threads = [threading.Thread(target=put) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(answers) == [200] * 7 + [201]
+    assert idle.types(all_of_them=True).count("registered") == 1
+    assert idle.put("other", status=409)["guard"] == "fs", "its claims are in place"
+    idle.azure.delete(NTP)
+    idle.quiet()
+    assert idle.is_right(), "and its watches"
+
+
+@pytest.mark.in_process
+def test_a_guard_keeps_its_catalogue_and_says_that_there_is_a_newer_one(
+    guarded, monkeypatch
+) -> None:
+    assert guarded.get()["catalogue"] == "2024-11-08"
+    monkeypatch.setattr("shared.amlfs.advice.revisions", lambda: ["2030-01-01", "2024-11-08"])
+    guard = guarded.post("reconcile")
+    assert guard["catalogue"] == "2024-11-08"
+    assert "newer-catalogue" in {notice["code"] for notice in guard["findings"]["notices"]}
 
 
 def test_two_guards_share_an_nsg_where_both_allow_it(idle) -> None:

@@ -7,7 +7,7 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from shared.amlfs.catalogue import load_catalogue
+from shared.amlfs.catalogue import all_keys, load_catalogue
 from shared.amlfs.verification import Verdict, extent_of
 from shared.documents import read_document
 from shared.http.rules import RulesRequest
@@ -299,3 +299,17 @@ def test_of_several_leaks_only_those_before_the_deny_row_are_removed() -> None:
     deleted = {c.name for c in found.changes if c.action.value == "delete"}
     assert deleted == {"first", "covered"}, "what the first covers leaks once that is gone"
     assert found.after.verdict is Verdict.COMPLIANT
+
+
+def test_a_row_that_a_newer_revision_dropped_is_removed_and_not_left_as_a_strangers(
+    monkeypatch,
+) -> None:
+    old = rule("AMLFS-Out-Retired", 500, "Outbound", "Allow", protocol="Tcp")
+    old["properties"]["destinationAddressPrefix"] = "Storage"
+    rules = [*nineteen(), old]
+    assert "AMLFS-Out-Retired" not in {change.name for change in plan(rules).changes}, "foreign"
+    keys = all_keys()
+    monkeypatch.setattr("shared.planning.ownership.all_keys", lambda: keys | {"Out-Retired"})
+    assert [(c.action.value, c.name) for c in plan(rules).changes] == [
+        ("delete", "AMLFS-Out-Retired")
+    ]

@@ -82,6 +82,7 @@ class Catalogue:
         return tuple(IPv4Network(row.destination) for row in self.rows if row.option == option)
 
 
+@cache
 def revisions() -> list[str]:
     """Return the revisions that ship with the service, the newest first."""
     files = resources.files(__name__).iterdir()
