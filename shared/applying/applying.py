@@ -169,6 +169,11 @@ class ApplyRun:
         return error if isinstance(error, Transient) and not isinstance(error, Busy) else None
 
     @property
+    def accepted_ids(self) -> tuple[str, ...]:
+        """The ids of the writes that ARM has accepted."""
+        return tuple(write.id for write in self._accepted)
+
+    @property
     def changes(self) -> tuple[Document, ...]:
         """What ARM has accepted from this run."""
         return tuple(change for write in self._accepted for change in write.changes)

@@ -222,7 +222,15 @@ class Reconciliation:
 
     async def _conclude(self, result: Applied | ApplyFailure) -> Decision:
         limits, now = self._services.settings.circuit, time.time()
-        return await self._commit(lambda guard: conclude(guard, result, self._cause, now, limits))
+        return await self._commit(
+            lambda guard: conclude(self._with_accepted(guard), result, self._cause, now, limits)
+        )
+
+    def _with_accepted(self, guard: Guard) -> Guard:
+        """Return a guard with what this run knows, also where the store did not take it at once."""
+        for write_id in self._run.accepted_ids:
+            guard = guard.with_write_state(write_id, WriteState.ACCEPTED)
+        return guard
 
     async def _fail(self, error: GuardError) -> None:
         log.warning("guard %s failed: %s", self._guard.name, error)
@@ -232,11 +240,9 @@ class Reconciliation:
             await self._look_again()
 
     def _own_writes(self, guard: Guard) -> Decision:
-        verdict, limits = (
-            self._seen.verdict if self._seen else None,
-            self._services.settings.circuit,
-        )
-        return publish_own_writes(guard, self._run.id, verdict, time.time(), limits)
+        verdict = self._seen.verdict if self._seen else None
+        limits, known = self._services.settings.circuit, self._with_accepted(guard)
+        return publish_own_writes(known, self._run.id, verdict, time.time(), limits)
 
     async def _commit(self, decided: Callable[[Guard], Decision]) -> Decision:
         services = self._services
