@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from dataclasses import replace
 from math import ceil
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from local.azure.operations import Caller
 from local.azure.paths import read_resource_id
+from local.azure.resources import Resource
 
 if TYPE_CHECKING:
     from local.azure.server import Box
@@ -62,17 +62,22 @@ def fill(box: Box, count: int, subscriptions: int) -> None:
     own = {"addressPrefixes": ["10.0.0.0/24"]}
     clients = [{"addressPrefixes": ["10.0.255.0/24"]}]
     intent = {"location": "eastus", "fileSystemSubnet": own, "clientSubnets": clients}
-    by_place: dict[int, list[dict[str, Any]]] = {}
+    templates: dict[tuple[int, bool], Resource] = {}
     networks: dict[str, list[dict[str, Any]]] = {}
     for n in range(count):
         place, subscription = n % PER_NETWORK, subscription_of(n, count, subscriptions)
         prefix = f"10.0.{place}.0/24"
-        if place not in by_place:
-            stated = {**intent, "fileSystemSubnet": {"addressPrefixes": [prefix]}}
-            by_place[place] = nineteen(stated)
-        rules = by_place[place][1:] if is_drifted(n) else by_place[place]
-        body = {"location": "eastus", "properties": {"securityRules": copy.deepcopy(rules)}}
-        put(box, nsg_id(n, subscription), body)
+        own_id = nsg_id(n, subscription)
+        template = templates.get((place, is_drifted(n)))
+        if template is None:
+            rules = nineteen({**intent, "fileSystemSubnet": {"addressPrefixes": [prefix]}})
+            rules = rules[1:] if is_drifted(n) else rules
+            put(box, own_id, {"location": "eastus", "properties": {"securityRules": rules}})
+            found = box.estate.find(own_id)
+            assert found is not None
+            templates[place, is_drifted(n)] = found
+        else:
+            put_copy(box, own_id, template)
         properties = {
             "addressPrefix": prefix,
             "networkSecurityGroup": {"id": nsg_id(n, subscription)},
@@ -83,7 +88,18 @@ def fill(box: Box, count: int, subscriptions: int) -> None:
         subnets.append({"name": "clients", "properties": {"addressPrefix": "10.0.255.0/24"}})
         space = {"addressSpace": {"addressPrefixes": ["10.0.0.0/16"]}, "subnets": subnets}
         put(box, network, {"location": "eastus", "properties": space})
+    box.estate.touch_groups(set())  # who uses which NSG is looked up anew
     box.events.raised.clear()
+
+
+def put_copy(box: Box, resource_id: str, template: Resource) -> None:
+    """Put an NSG with the rules of another one; nobody writes to either."""
+    target = read_resource_id(resource_id)
+    assert target is not None
+    resource = Resource(target)
+    resource.content, resource.children = template.content, template.children
+    resource.top, resource.state = template.top, template.state
+    box.estate.resources[target.key] = resource
 
 
 def put(box: Box, resource_id: str, body: dict[str, Any]) -> None:

@@ -82,7 +82,7 @@ def sweeps(*, quick: bool, smallest: bool) -> list[Measurement]:
 def sweep(
     count: int, subscriptions: int, workers: int, part_size: int = 5_000
 ) -> list[Measurement]:
-    first, swept = run_sweep(count, subscriptions, workers, part_size)
+    first, swept = run_sweep(count, subscriptions, [workers, workers], part_size)
     assert (first.queued, swept.queued) == (swept.expected, swept.expected), (first, swept)
     is_budgeted = (count, workers) == (10_000, 1)
     seconds, mebibytes = (60.0, 200.0) if is_budgeted else (None, None)

@@ -1,4 +1,4 @@
-"""The sweep, measured: `python -m tests.benchmarks.sweep COUNT SUBSCRIPTIONS WORKERS`.
+"""The sweep, measured: `python -m tests.benchmarks.sweep COUNT SUBSCRIPTIONS WORKERS …`.
 
 The emulator, the queue and each worker are processes of their own. A worker takes messages of the
 sweep's queue and handles them as the function does; the first message is the timer.
@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from math import ceil
@@ -54,13 +55,13 @@ class Sweep:
 
 
 def run(
-    count: int, subscriptions: int, workers: int, part_size: int = 5_000
-) -> tuple[Sweep, Sweep]:
-    """Sweep so many guards with so many workers, twice.
+    count: int, subscriptions: int, workers: Sequence[int], part_size: int = 5_000
+) -> list[Sweep]:
+    """Sweep so many guards several times, each time with so many workers.
 
     Returns:
-        The first sweep, which proves every guard, as after an upgrade; and the next one, which proves
-        what has changed since.
+        The sweeps. The first one proves every guard, as after an upgrade; a further one proves what
+        has changed since.
     """
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory())
@@ -76,10 +77,10 @@ def run(
         learn_findings()
         save_guards(path, count, subscriptions)
         found = []
-        for _ in range(2):
+        for several in workers:
             azure.delete("/_box/calls")
             before = queues.count("amlfs-guards")
-            seconds, reports = sweep_once(workers)
+            seconds, reports = sweep_once(several)
             found.append(
                 Sweep(
                     seconds=seconds,
@@ -91,7 +92,7 @@ def run(
                     expected=sum(map(is_drifted, range(count))),
                 )
             )
-        return found[0], found[1]
+        return found
 
 
 def sweep_once(workers: int) -> tuple[float, list[dict[str, float]]]:
@@ -158,11 +159,13 @@ def estimate(cpu_seconds: float, count: int, subscriptions: int, instances: int)
 
 
 def main() -> None:
-    count, subscriptions, workers = (int(text) for text in sys.argv[1:4])
-    for name, found in zip(("first", "next"), run(count, subscriptions, workers), strict=True):
+    count, subscriptions, *workers = (int(text) for text in sys.argv[1:])
+    for several, found in zip(workers, run(count, subscriptions, workers), strict=True):
         fields = {k: round(v, 1) if isinstance(v, float) else v for k, v in asdict(found).items()}
         model = estimate(found.cpu_seconds, count, subscriptions, 20)
-        print(f"{name} sweep: {fields}, estimated with 20 instances: {model:.0f} s", flush=True)
+        print(
+            f"{several} worker(s): {fields}, estimated with 20 instances: {model:.0f} s", flush=True
+        )
 
 
 if __name__ == "__main__":
