@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.documents import read_document
 from shared.errors import Conflict, GuardError, InvalidInput, PreconditionFailed
+from shared.guards.actions import restate
 from shared.guards.deleting import delete_guard
 from shared.guards.guard import (
     NAME,
@@ -32,7 +33,6 @@ from shared.guards.messages import GUARDS, GuardMessage, send
 from shared.guards.observation import Cause, watched_by
 from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.outcomes import event_of, save_once
-from shared.guards.policy import restate
 from shared.guards.record import SCHEMA, WRONGLY_DECLARED
 from shared.guards.repository import ATTEMPTS, GUARD, AlreadyExists, pause_briefly
 

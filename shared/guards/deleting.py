@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from shared.errors import GuardError
+from shared.guards.actions import publish_all_writes
 from shared.guards.guard import Guard
 from shared.guards.housekeeping import forget_history
 from shared.guards.looks import LOOK
@@ -13,7 +14,6 @@ from shared.guards.messages import GUARDS, GuardMessage, send
 from shared.guards.observation import Cause
 from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.outcomes import Outcomes, event_of
-from shared.guards.policy import publish_all_writes
 from shared.guards.unreadable import forget_unreadable
 
 if TYPE_CHECKING:

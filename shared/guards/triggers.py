@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from shared.context import invocation
 from shared.errors import GuardError
+from shared.guards.actions import give_up
 from shared.guards.deleting import POISON
 from shared.guards.events import ResourceChange, read_event
 from shared.guards.guard import Guard
@@ -16,7 +17,6 @@ from shared.guards.looks import look
 from shared.guards.messages import SWEEPS, read_message
 from shared.guards.observation import Cause
 from shared.guards.outcomes import save_once
-from shared.guards.policy import give_up
 from shared.guards.saving import save_decision
 from shared.guards.services import handle_change, open_repository, open_services, reconcile
 from shared.settings import read_settings

@@ -18,8 +18,8 @@ from shared.guards.guard import ForeignRulesField, GuardName, GuardStatement, Mo
 from shared.http.answers import answered, json_response
 from shared.http.callers import caller_of, log_write
 from shared.http.guard_answers import guard_json
-from shared.http.guards import check_free, register
 from shared.http.operations import accept_operation, is_asynchronous
+from shared.http.registration import check_free, register
 from shared.http.requests import network_for, read_json
 from shared.http.verdicts import (
     association_json,

@@ -17,7 +17,7 @@ from shared.cloud.queues import close_queues
 from shared.cloud.store import close_stores
 from shared.context import invocation
 from shared.guards.triggers import on_event
-from shared.http.guards import register
+from shared.http.registration import register
 from tests.azure import INTENT, NSG
 from tests.benchmarks.applying import QUERY, box, by_hand, put_network, put_nsg
 from tests.benchmarks.queue_server import queue_server

@@ -9,6 +9,7 @@ import pytest
 
 from shared.applying.writes import Write, WriteState
 from shared.errors import ArmAnswer, ArmRefused, Conflict, NotFound, Transient
+from shared.guards.actions import give_up, publish_all_writes, restate, resume, suspend
 from shared.guards.circuit import Circuit
 from shared.guards.declared import new_guard
 from shared.guards.guard import (
@@ -28,12 +29,7 @@ from shared.guards.policy import (
     ApplyFailure,
     conclude,
     decide,
-    give_up,
     needs_work,
-    publish_all_writes,
-    restate,
-    resume,
-    suspend,
 )
 from shared.settings import CircuitLimits
 from tests.azure import INTENT, LUSTRE
