@@ -134,6 +134,16 @@ def read_declaration(document: Any, i: int) -> Declaration:
     return new_guard(statement, statement.name, declared=True)
 
 
+async def declared_keys(repository: GuardRepository) -> set[str]:
+    """Return the keys of all guards that are declared, by their records alone."""
+    keys: set[str] = set()
+    after: str | None = ""
+    while after is not None:
+        records, after = await repository.store.page(GUARD, after, 500)
+        keys |= {record.key for record in records if record.body.get("declared") is True}
+    return keys
+
+
 def is_nameless(declaration: Declaration) -> bool:
     """Whether a declaration is wrong in a way that hides which guard it is about."""
     is_wrong = isinstance(declaration, WrongDeclaration)
@@ -151,7 +161,7 @@ async def delete_undeclared(
     records, _ = await store.page(DECLARED, "", 1000)
     gone = {record.key for record in records} - names
     if again:
-        gone |= {one.key async for one in repository.all() if one.declared} - names
+        gone |= await declared_keys(repository) - names
     for key in gone:
         old = await repository.find(key)
         if isinstance(old, UnreadableGuard) and old.is_newer:

@@ -16,6 +16,8 @@ from shared.guards.triggers import on_part, on_timer
 
 TIMER = "timer"
 POLL_SECONDS = 0.05
+FIRST, LAST = 300.0, 1.0
+"""Seconds that a worker waits for its first message, and for a further one."""
 
 
 def take(address: str) -> str | None:
@@ -34,11 +36,13 @@ async def handle(role: str, address: str) -> float:
     if role == TIMER:
         await on_timer(past_due=False)
     ended = time.time()
-    for _ in range(2 if role == TIMER else 400):  # so often is an empty queue asked
+    patience = LAST if role == TIMER else FIRST
+    while patience > 0:
         while (message := await asyncio.to_thread(take, address)) is not None:
             await on_part(message)
-            ended = time.time()
+            ended, patience = time.time(), LAST
         await asyncio.sleep(POLL_SECONDS)
+        patience -= POLL_SECONDS
     await close_clients()
     await close_queues()
     await close_stores()
