@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
 from typing import TYPE_CHECKING
 
 from shared.context import invocation
-from shared.errors import GuardError
+from shared.errors import GuardError, Transient
 from shared.guards.actions import give_up
 from shared.guards.deleting import POISON
 from shared.guards.events import ResourceChange, read_event
@@ -34,6 +35,11 @@ MESSAGE_SECONDS = 28
 
 SWEEP_SECONDS = 280
 """The functions' time-out in host.json is five minutes."""
+
+LEAST_SECONDS = 60
+"""With less time than that a part of a sweep is not begun."""
+
+_sweeping: dict[asyncio.AbstractEventLoop, asyncio.Lock] = {}
 
 
 async def on_event(event: Any) -> None:
@@ -92,21 +98,37 @@ async def send_unsent() -> None:
 
 
 async def on_part(text: str) -> None:
-    """Sweep the part that a message names, or send the next outcomes."""
-    from shared.guards.sweep import sweep_part  # noqa: PLC0415 - it imports the Azure clients
+    """Sweep the part that a message names, or send the next outcomes.
 
+    A process sweeps one part at a time: its memory is bounded by a part.
+
+    Raises:
+        Transient: other parts took the time, or ARM did not answer; the message is given out again.
+    """
     try:
         document = json.loads(text)
     except ValueError:
         document = None
+    started = time.monotonic()
+    async with _sweeping.setdefault(asyncio.get_running_loop(), asyncio.Lock()):
+        seconds = SWEEP_SECONDS - (time.monotonic() - started)
+        if seconds < LEAST_SECONDS:
+            raise Transient("Other parts of the sweep took the time of this one.")
+        async with invocation(seconds):
+            await handle_part(document)
+
+
+async def handle_part(document: Any) -> None:
+    """Do what a message of the sweep's queue says."""
+    from shared.guards.sweep import sweep_part  # noqa: PLC0415 - it imports the Azure clients
+
     part = document.get("part") if isinstance(document, dict) else None
-    async with invocation(SWEEP_SECONDS):
-        if isinstance(part, str):
-            await sweep_part(await open_services(read_settings()), part)
-        elif isinstance(document, dict) and document.get("unsent"):
-            await send_unsent()
-        else:
-            log.error("a message of the sweep's queue is dropped, it names no part: %.200s", text)
+    if isinstance(part, str):
+        await sweep_part(await open_services(read_settings()), part)
+    elif isinstance(document, dict) and document.get("unsent"):
+        await send_unsent()
+    else:
+        log.error("a message of the sweep's queue is dropped, it names no part: %.200s", document)
 
 
 async def on_drifted(text: str) -> None:
