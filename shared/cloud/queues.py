@@ -43,7 +43,7 @@ async def send_message(settings: Settings, queue: str, text: str, delay: float =
         settings: how the service signs in.
         queue: its name.
         text: of the message.
-        delay: seconds until it can be received; a fraction is cut off.
+        delay: seconds until it can be received, rounded.
 
     Raises:
         Misconfigured: no storage is set.
@@ -54,7 +54,7 @@ async def send_message(settings: Settings, queue: str, text: str, delay: float =
     )
     try:
         async with asyncio.timeout(min(SECONDS, max(0.5, seconds_left() / 2))):
-            await client.send_message(text, visibility_timeout=int(max(delay, 0)))
+            await client.send_message(text, visibility_timeout=round(max(delay, 0)))
     except (AzureError, TimeoutError) as error:
         known = error if isinstance(error, AzureError) else AzureError("no answer in time")
         raise translate(known, f"Sending a message to {queue}") from error
