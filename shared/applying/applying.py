@@ -333,7 +333,7 @@ async def apply(run: ApplyRun, settings: Settings) -> ApplyResult:
         OutsideAllowedScopes: a resource lies outside the allowed scopes.
         Conflict: a person must decide: no place for a row, a shared NSG, another NSG's subnet, a lock.
         Transient: it did not get done in the time; asking again finds out what was done and goes on.
-        ArmRefused: ARM says no for good.
+        ArmRefused: ARM refuses the request, and would refuse it again.
     """
     check_scope(run.statement.network_security_group_id, settings)
     async for attempt in run:

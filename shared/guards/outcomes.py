@@ -129,7 +129,7 @@ class Outcomes:
         return more is not None
 
     async def _send_or_drop(self, key: str, event: Event) -> None:
-        """Send an outcome; one that the topic refuses for good stays in the history alone."""
+        """Send an outcome; one that the topic would refuse again stays in the history only."""
         try:
             await self._send(key, event)
         except ArmRefused as error:

@@ -1,7 +1,7 @@
 """Saving decisions: a guard and its outcomes in one write, then the outcomes are published.
 
 The outcomes are saved with the guard (`outbox`) before they are published, so that none is lost and none
-is published twice, whenever a process dies and whoever else saves the guard meanwhile.
+is published twice, even if a process dies or another one saves the guard meanwhile.
 """
 
 from __future__ import annotations

@@ -79,7 +79,7 @@ class SingleFlight:
 
 
 def ignore_result(future: asyncio.Future[tuple[str, ...]]) -> None:
-    """Take a failure that nobody waits for: whoever did the work raises it."""
+    """Read the exception, so that asyncio does not warn. The caller that did the work raises it."""
     if not future.cancelled():
         future.exception()
 

@@ -19,7 +19,7 @@ boxes that may still hold the packet, beginning with {B, C}: address 10-14 leave
 leaves {}. Found: address 10, port 0. Is there one of B outside A? Address 10-14 leaves {A}, and every
 port of B leaves {A}: none. No box is ever cut into pieces, and a choice is one `&` of integers.
 
-**What makes it fast.** The atoms of an axis come from one walk along it: whoever begins or ends at a
+**What makes it fast.** The atoms of an axis come from one walk along it: whatever begins or ends at a
 boundary is toggled in the bit set (`^`), and stretches with the same bit set are one atom, wherever
 they lie. Boxes that say the same of an axis share a *span* there, and
 those that say the same of all axes but the first share a *tail*; whatever is worked out about either

@@ -158,7 +158,7 @@ DECISIONS = {
         may_write=True,
         after={"pending": (pending("refuted"),)},
     ),
-    "nor ever after, whoever repairs it": Case(
+    "nor later, when somebody else repairs it": Case(
         guard(pending=(pending("refuted"),)), replace(RIGHT, accepted=frozenset({"w1"}))
     ),
     "nor where nothing of it shows": Case(guard(pending=(pending("sent"),)), RIGHT),

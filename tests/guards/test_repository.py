@@ -1,4 +1,4 @@
-"""Claims and watches hold, whoever registers what at the same moment."""
+"""Claims and watches hold, whichever process registers what at the same moment."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The story is whole: what ARM accepted is published once, whatever fails afterwards and whoever
-dies."""
+"""What ARM accepted is published once, whatever fails afterwards and whichever process is killed."""
 
 from __future__ import annotations
 
@@ -304,19 +303,25 @@ def puts(azure: Azure) -> list[dict[str, Any]]:
     return [c for c in azure.calls() if c["method"] == "PUT" and c["path"].lower() == NSG.lower()]
 
 
+def kill_after_arm_accepted(mortal: Service) -> None:
+    """Kill the service while ARM carries out a write that it has accepted."""
+    azure = mortal.azure
+    azure.forget_calls()
+    azure.set(operationSeconds=30)
+    thread = mortal.reconcile_in_background()
+    azure.wait_until(lambda: any(one["status"] == 200 for one in puts(azure)), 20)
+    time.sleep(0.5)
+    mortal.kill()
+    thread.join()
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 class TestKilled:
     def test_after_arm_has_accepted_and_then_it_drifts_once_more(self, mortal) -> None:
         azure = mortal.azure
         azure.set(eventLossRate=1)
         azure.delete(VAULT)
-        azure.forget_calls()
-        azure.set(operationSeconds=30)
-        thread = mortal.reconcile_in_background()
-        azure.wait_until(lambda: any(one["status"] == 200 for one in puts(azure)), 20)
-        time.sleep(0.5)
-        mortal.kill()
-        thread.join()
+        kill_after_arm_accepted(mortal)
         assert mortal.restorations() == []
         azure.set(operationSeconds=0, eventLossRate=1)
         body = azure.get(NSG)
@@ -365,13 +370,7 @@ class TestKilled:
         azure = mortal.azure
         azure.set(eventLossRate=1)
         azure.delete(f"{NSG}/securityRules/AMLFS-Out-Ntp")
-        azure.forget_calls()
-        azure.set(operationSeconds=30)
-        thread = mortal.reconcile_in_background()
-        azure.wait_until(lambda: any(one["status"] == 200 for one in puts(azure)), 20)
-        time.sleep(0.5)
-        mortal.kill()
-        thread.join()
+        kill_after_arm_accepted(mortal)
         azure.set(operationSeconds=0)
         azure.nsg(azure.rules())
         mortal.start()
