@@ -117,6 +117,10 @@ SENTENCES = {
     "string_type": "Give a string.",
     "bool_type": "Give true or false.",
     "list_type": "Give a list.",
+    **dict.fromkeys(
+        ("datetime_type", "datetime_parsing", "datetime_from_date_parsing", "timezone_aware"),
+        "Give a date and a time with its zone (ISO 8601), such as 2026-12-01T08:00:00Z.",
+    ),
 }
 
 

@@ -64,18 +64,20 @@ def test_a_suspension_has_a_reason_and_ends_by_itself(guarded) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "pointer"),
+    ("body", "pointer", "advice"),
     [
-        ({"until": "tomorrow"}, "/until"),
-        ({"until": "2020-01-01T00:00:00Z"}, "/until"),
-        ({"until": "2030-01-01T00:00:00"}, "/until"),
-        ({"reason": 5}, "/reason"),
-        ({"why": "x"}, "/why"),
+        ({"until": "tomorrow"}, "/until", "such as 2026-12-01T08:00:00Z"),
+        ({"until": "2030-01-01T00:00:00"}, "/until", "with its zone"),
+        ({"until": []}, "/until", "Give a date and a time"),
+        ({"until": "2020-01-01T00:00:00Z"}, "/until", "in the future"),
+        ({"reason": 5}, "/reason", "Give a string"),
+        ({"why": "x"}, "/why", "fields here are reason, until"),
     ],
 )
-def test_a_wrong_suspension_is_pointed_at(guarded, body, pointer) -> None:
+def test_a_wrong_suspension_is_pointed_at(guarded, body, pointer, advice) -> None:
     problem = guarded.post("suspend", status=422, **body)
     assert [error["pointer"] for error in problem["errors"]] == [pointer]
+    assert advice in problem["errors"][0]["message"]
     assert guarded.get()["suspended"] is False
 
 
