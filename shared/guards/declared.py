@@ -2,8 +2,7 @@
 
 They are read one by one. A wrong one is saved as a record that cannot be read, with the reason, so
 that it shows wherever guards show, and stops no other. A declaration that says what is saved already
-changes
-nothing: suspension, circuit, status, history and unpublished outcomes survive a restart.
+changes nothing: suspension, circuit, status, history and unpublished outcomes survive a restart.
 """
 
 from __future__ import annotations

@@ -71,6 +71,7 @@ async def on_timer(past_due: bool) -> None:
     if past_due:
         log.warning("the sweep comes late")
     from shared.guards.declared import declare_guards  # noqa: PLC0415
+    from shared.guards.deleting import finish_deletions  # noqa: PLC0415
     from shared.guards.housekeeping import prune  # noqa: PLC0415
     from shared.guards.sweep import queue_parts  # noqa: PLC0415 - it imports the Azure clients
 
@@ -80,6 +81,7 @@ async def on_timer(past_due: bool) -> None:
         await declare_guards(services.repository, settings, again=True)
         count = await queue_parts(services)
         log.info("the sweep has %d parts", count)
+        await finish_deletions(services.repository, settings, time.time())
         await send_unsent()
         await prune(services.repository.store, settings)
 

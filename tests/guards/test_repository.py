@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -11,9 +12,12 @@ from typing import Any
 import pytest
 
 from shared.cloud.store.sqlite import SqliteStore
-from shared.errors import Conflict, NotFound
+from shared.errors import Conflict, NotFound, PreconditionFailed
 from shared.guards.declared import new_guard
+from shared.guards.deleting import DELETION, DELETION_SECONDS, delete_guard, finish_deletions
 from shared.guards.guard import Guard, GuardStatement
+from shared.guards.outcome import Outcome, OutcomeType
+from shared.guards.outcomes import Outcomes, event_of
 from shared.guards.repository import (
     CLAIM,
     AlreadyExists,
@@ -22,6 +26,7 @@ from shared.guards.repository import (
     holders_in,
     watch_kind,
 )
+from shared.settings import read_settings
 from tests.azure import INTENT, LUSTRE, NSG
 
 Test = Callable[[list[GuardRepository]], Awaitable[None]]
@@ -206,3 +211,65 @@ def test_a_claim_of_a_guard_that_is_gone_does_not_count(processes) -> None:
             await repository.get("ghost")
 
     processes(test)
+
+
+class Killed(BaseException):
+    """Stands for the end of the process."""
+
+
+class Mortal(SqliteStore):
+    """A store whose process is killed when it creates a record of some kind."""
+
+    fatal = ""
+
+    async def create(self, kind: str, *given: Any, **more: Any) -> Any:
+        if self.fatal and kind.startswith(self.fatal):
+            raise Killed
+        return await super().create(kind, *given, **more)
+
+
+@pytest.mark.parametrize("moment", ["forgotten", "outcome-"])
+def test_a_guard_whose_deletion_was_cut_off_is_deleted_in_its_history(tmp_path, moment) -> None:
+    settings = read_settings({})
+
+    async def main() -> None:
+        store = Mortal(str(tmp_path / "guards.db"))
+        repository = GuardRepository(store)
+        event = event_of(guard("fs"), Outcome(OutcomeType.RESUMED))
+        old = await repository.create(replace(guard("fs"), outbox=(event,)))
+        store.fatal = moment
+        with pytest.raises(Killed):
+            await delete_guard(repository, settings, old, "a person")
+        store.fatal = ""
+        new = await repository.create(guard("fs"))
+
+        async def types(guard_id: str) -> list[str]:
+            history, _ = await Outcomes(store, settings).history(guard_id)
+            return sorted(one["type"].rpartition(".")[2] for one in history)
+
+        await finish_deletions(repository, settings, time.time())
+        assert await types(old.id) == [], "the process may still be at work"
+        for _ in range(2):
+            await finish_deletions(repository, settings, time.time() + DELETION_SECONDS)
+            assert await types(old.id) == ["deleted", "resumed"]
+        assert await types(new.id) == []
+        assert (await store.page(DELETION))[0] == []
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_deletion_that_did_not_begin_leaves_no_outcome(tmp_path) -> None:
+    settings = read_settings({})
+
+    async def main() -> None:
+        store = SqliteStore(str(tmp_path / "guards.db"))
+        repository = GuardRepository(store)
+        old = await repository.create(guard("fs"))
+        await repository.save(old, replace(old, findings=replace(old.findings, changes=({},))))
+        with pytest.raises(PreconditionFailed):
+            await delete_guard(repository, settings, old, "a person")
+        assert (await store.page(DELETION))[0] == []
+        await store.close()
+
+    asyncio.run(main())
