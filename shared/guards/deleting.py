@@ -30,7 +30,7 @@ POISON = "poison"
 """The kind of the records that name guards which could not be reconciled; `health` shows them."""
 
 DELETION = "deletion"
-"""The kind of the records that hold the last outcomes of guards that are being deleted."""
+"""The kind of the records that hold the last outcomes of guards that are being deleted, by their ids."""
 
 DELETION_SECONDS = 60
 """A deletion that is older has lost its process. Publishing takes less: it waits for no subscriber."""
@@ -38,7 +38,8 @@ DELETION_SECONDS = 60
 PAGE = 500
 
 NAMESPACE = uuid.UUID("5b0f0c0e-8a0c-4c39-9d5e-6f1f6b1f2a77")
-"""Of the ids of `deleted` outcomes: a guard is deleted once, however often that is tried."""
+"""Of the ids of `deleted` outcomes: a guard is deleted once, however often that is tried. A record that
+cannot be read may have lost its id, and is told apart by its version."""
 
 
 async def delete_guard(
@@ -50,7 +51,7 @@ async def delete_guard(
         PreconditionFailed: it was changed meanwhile.
     """
     store = repository.store
-    events = {deletion_key(guard, event): event for event in last_events(guard, settings, by)}
+    events = {event["id"]: event for event in last_events(guard, settings, by)}
     saved = []
     for key, event in events.items():
         body = {"id": guard.id, "guard": guard.key, "event": event, "at": time.time()}
@@ -82,11 +83,6 @@ async def end_waiting(repository: GuardRepository, settings: Settings, guard: An
             return  # the sweep comes
 
 
-def deletion_key(guard: AnyGuard, event: Event) -> str:
-    """Return the key under which a last outcome is saved until it is published."""
-    return f"{guard.id}-{event['id']}"
-
-
 def last_events(guard: AnyGuard, settings: Settings, by: str) -> list[Event]:
     """Return what a guard has not published yet, and that it is deleted."""
     events: list[Event] = []
@@ -94,7 +90,8 @@ def last_events(guard: AnyGuard, settings: Settings, by: str) -> list[Event]:
         last = publish_all_writes(guard, time.time(), settings.circuit).outcomes
         events = [*guard.outbox, *(event_of(guard, one) for one in last)]
     data = {"by": by, "cause": Cause("request").to_json()}
-    deleted = Outcome(OutcomeType.DELETED, data, str(uuid.uuid5(NAMESPACE, guard.id)))
+    which = guard.id if isinstance(guard, Guard) else f"{guard.id} {guard.version}"
+    deleted = Outcome(OutcomeType.DELETED, data, str(uuid.uuid5(NAMESPACE, which)))
     return [*events, event_of(guard, deleted)]
 
 
