@@ -2,8 +2,7 @@
 
 On Flex Consumption all HTTP functions share instances, every other function has its own, and each may
 have several. Here the host's process has the routes, keys, queues and timers, and worker processes
-have the
-functions: so many for the HTTP functions together and for every other function alone. Calls,
+have the functions: so many for the HTTP functions together and for every other function alone. Calls,
 deliveries and messages are handed out in turn; a timer fires in one process. The processes share the
 store, the queues and Azure, and nothing else.
 
