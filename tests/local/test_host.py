@@ -185,8 +185,16 @@ class TestProgram:
             # a port of its own for the embedded Azure, too: other programs of these tests run beside
             ports = ["--port", str(port), "--arm-port", str(free_ports(1)[0])]
             command = [sys.executable, "-m", "local", *ports, *options]
+            # without the settings of a service that other tests have in this process
+            ours = ("AMLFS_", "AzureWeb")
+            environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
             process = subprocess.Popen(
-                command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT, text=True
+                command,
+                cwd=ROOT,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
             started.append(process)
             return process
