@@ -15,7 +15,7 @@ import contextlib
 import logging
 import uuid
 import xml.etree.ElementTree as ET
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -77,26 +77,22 @@ class LocalQueues:
     def __init__(self) -> None:
         self.messages: dict[str, asyncio.Queue[Message]] = defaultdict(asyncio.Queue)
         self._workers: dict[str, asyncio.Task[None]] = {}
-        self._delayed = self._in_work = 0
+        self._open: Counter[str] = Counter()
 
     @property
     def is_idle(self) -> bool:
-        """Whether no message is on its way to a function, or in one."""
-        waiting = any(self.messages[name].qsize() for name in self._workers)
-        return not (waiting or self._delayed or self._in_work)
+        """Whether no message is on its way to a function, or in one; any thread may ask."""
+        return not any(self._open[name] for name in list(self._workers))
 
     async def put(self, name: str, body: str, delay: float = 0.0) -> None:
         """Add a message, which comes after a delay in seconds."""
         message = Message(body)
+        self._open[name] += 1
         if delay > 0:
-            self._delayed += 1
-            asyncio.get_running_loop().call_later(delay, self._come, name, message)
+            come = self.messages[name].put_nowait
+            asyncio.get_running_loop().call_later(delay, come, message)
         else:
             self.messages[name].put_nowait(message)
-
-    def _come(self, name: str, message: Message) -> None:
-        self._delayed -= 1
-        self.messages[name].put_nowait(message)
 
     async def serve(self, name: str, handle: Handle) -> None:
         """Hand every message of a queue to a function, as they come."""
@@ -107,7 +103,6 @@ class LocalQueues:
         try:
             while True:
                 message = await self.messages[name].get()
-                self._in_work += 1
                 task = asyncio.create_task(self._deliver(name, message, handle))
                 running.add(task)
                 task.add_done_callback(running.discard)
@@ -121,13 +116,12 @@ class LocalQueues:
             await handle(message)
         except Exception:
             log.exception("A message of %s failed, try %d", name, message.dequeue_count)
-            if message.dequeue_count >= MOST_DEQUEUES:
-                self.messages[f"{name}-poison"].put_nowait(message)
-            else:
+            if message.dequeue_count < MOST_DEQUEUES:
                 await asyncio.sleep(VISIBILITY_SECONDS)
                 self.messages[name].put_nowait(message)
-        finally:
-            self._in_work -= 1
+                return
+            await self.put(f"{name}-poison", message.body)
+        self._open[name] -= 1
 
     async def stop(self) -> None:
         """End all workers."""

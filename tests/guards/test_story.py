@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -219,6 +221,7 @@ class Service:
         self.azure = azure
         self.port = free_ports(1)[0]
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=40)
+        self.database = store.removeprefix("sqlite:")
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("AzureWebJobs")},
             "AMLFS_STORE": store,
@@ -265,6 +268,12 @@ class Service:
         thread = threading.Thread(target=ask)
         thread.start()
         return thread
+
+    def write_states(self) -> list[str]:
+        """What the store says of the writes of which nothing was published yet."""
+        with contextlib.closing(sqlite3.connect(self.database)) as database:
+            (body,) = database.execute("SELECT body FROM records WHERE kind = 'guard'").fetchone()
+        return [one["write"]["state"] for one in json.loads(body)["pending"]]
 
     def restorations(self) -> list[set[str]]:
         outcomes = self.azure.client.get("/_box/outcomes").json()["value"]
@@ -352,12 +361,18 @@ class TestKilled:
         assert len(mortal.restorations()) == 1, "once"
 
     def test_before_the_write_and_somebody_else_repairs_it(self, mortal) -> None:
-        """ARM refuses every write; then the service dies, and a person puts the rule back."""
+        """ARM refuses every write; then the service dies, and a person puts the rule back.
+
+        It dies while it waits for its next attempt: of a write that was just sent nobody could tell
+        whose the very same rule is.
+        """
         azure = mortal.azure
-        azure.fail(method="PUT", path="*/networksecuritygroups/nsg-lustre", cut="before", times=500)
+        path = "*/networksecuritygroups/nsg-lustre"
+        azure.fail(method="PUT", path=path, cut="before", times=2)
+        azure.fail(method="PUT", path=path, status=429, code="x", retryAfter=15, times=500)
         azure.client.delete(VAULT, params={"api-version": "2024-07-01"})
         azure.wait_until(lambda: len(puts(azure)) > 2, 20)
-        time.sleep(0.3)
+        azure.wait_until(lambda: mortal.write_states() == ["refuted"], 20)
         mortal.kill()
         azure.client.delete("/_box/faults")
         original = next(one for one in nineteen() if one["name"] == "AMLFS-Out-KeyVault")
