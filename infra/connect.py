@@ -27,9 +27,23 @@ SERVICE = "AMLFS_SERVICE"
 FIELDS = {"environmentName", "location", "eventGroup", "systemTopic", "networks"}
 """Of type `Service` in types.bicep."""
 
-TRIES = 10
-TOO_EARLY = ("Endpoint validation", "endpoint not found")
-"""What Event Grid says of a function that was deployed a moment ago (bicep issue 11656)."""
+PATIENCE_SECONDS = 900
+"""So long at most it is tried again; a new role or identity is known everywhere within ten minutes."""
+
+TOO_EARLY = {
+    "the function, which was deployed a moment ago": ("endpoint validation", "endpoint not found"),
+    "the right of a system topic's identity to write dead letters": (
+        "managed identity authorization error",
+        "egmsivalidation",
+    ),
+    "a new role": ("roledefinitiondoesnotexist",),
+    "a new identity": ("principalnotfound",),
+}
+"""What Azure does not know everywhere at once, and the words with which it refuses until then.
+
+Sources: bicep issue 11656; bicep-registry-modules issue 5205; "Troubleshoot Azure RBAC", Microsoft
+Learn. Everything else that Azure refuses stays refused, and is an error at once.
+"""
 
 Document = dict[str, Any]
 
@@ -46,11 +60,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--deployment", help="of main.bicep, where azd is not used")
     parser.add_argument("--subscription", help="of that deployment (default: the CLI's)")
     parser.add_argument("--wait", type=float, default=30, help="seconds before another try")
+    parser.add_argument(
+        "--patience", type=float, default=PATIENCE_SECONDS, help="seconds of trying in all"
+    )
     options = parser.parse_args(arguments)
     try:
         service = read_service(options.deployment, options.subscription)
         subscription = options.subscription or os.environ.get("AZURE_SUBSCRIPTION_ID")
-        connect(service, subscription, options.wait)
+        connect(service, subscription, options.wait, options.patience)
     except Stop as stop:
         print(f"connect: {stop}", file=sys.stderr)
         return 1
@@ -87,8 +104,18 @@ def checked(text: str) -> Document:
     raise Stop(f"{SERVICE} is not what main.bicep tells: {text[:80]} … Deploy it anew.")
 
 
-def connect(service: Document, subscription: str | None, wait: float) -> None:
-    """Deploy the events, again where it was too early; raises `Stop`."""
+def connect(service: Document, subscription: str | None, wait: float, patience: float) -> None:
+    """Deploy the events, again while Azure does not know everything yet.
+
+    Args:
+        service: what the first step deployed.
+        subscription: where it deployed it.
+        wait: seconds before another try.
+        patience: seconds after which no other try begins.
+
+    Raises:
+        Stop: Azure refuses it, or still does not know something after that time.
+    """
     topics = find_topics(service)
     for source, topic in topics.items():
         print(f"connect: {source} has the system topic {topic} already; it is used.")
@@ -102,7 +129,8 @@ def connect(service: Document, subscription: str | None, wait: float) -> None:
         file.write_text(json.dumps(parameters), encoding="utf-8")
         name = ("--name", f"{service['environmentName']}-events")
         where = ("--location", service["location"], "--template-file", str(TEMPLATE))
-        for tries_left in reversed(range(TRIES)):
+        end = time.monotonic() + patience
+        while True:
             try:
                 az(
                     *("deployment", "sub", "create", *name, *where, "--parameters", f"@{file}"),
@@ -110,11 +138,22 @@ def connect(service: Document, subscription: str | None, wait: float) -> None:
                 )
                 break
             except Stop as stop:
-                if not tries_left or not any(word in str(stop) for word in TOO_EARLY):
+                unknown = unknown_yet(str(stop))
+                if unknown is None:
                     raise
-            print(f"connect: Azure does not know the function yet; again in {wait:g} s.")
+                if time.monotonic() + wait > end:
+                    waited = f"Azure still does not know {unknown} after {patience / 60:g} minutes"
+                    raise Stop(f"{waited}. Run this again later. {stop}") from stop
+            print(f"connect: waiting until Azure knows {unknown}; again in {wait:g} s.", flush=True)
             time.sleep(wait)
     print(f"connect: events of {', '.join(sources_of(service))} go to the service.")
+
+
+def unknown_yet(failure: str) -> str | None:
+    """Return what Azure does not know yet, by what it says; None for any other failure."""
+    said = failure.lower()
+    found = (what for what, words in TOO_EARLY.items() if any(word in said for word in words))
+    return next(found, None)
 
 
 def sources_of(service: Document) -> list[str]:

@@ -2,7 +2,7 @@
 // events.bicep. docs/deploy.md has the commands.
 
 import { GuardDeclaration, NetworkScope, PrivateNetworking, Service, SignIn, Tags, Tuning } from 'types.bicep'
-import { namesOf } from 'names.bicep'
+import { namesOf, scoped } from 'names.bicep'
 
 targetScope = 'subscription'
 
@@ -50,6 +50,7 @@ param network PrivateNetworking?
 param tags Tags = {}
 
 var names = namesOf(environmentName, subscription().subscriptionId)
+var guarded = scoped(networks)
 var allTags = { 'azd-env-name': environmentName, ...tags }
 var roleNames = {
   reader: guid(subscription().id, environmentName, 'reader')
@@ -68,7 +69,7 @@ module parts 'modules/service.bicep' = {
     names: names
     location: location
     tags: allTags
-    networks: networks
+    networks: guarded
     guards: guards
     alertEmails: alertEmails
     logRetentionDays: logRetentionDays
@@ -84,12 +85,12 @@ module roles 'modules/roles.bicep' = {
     identityName: names.identity
     readerName: roleNames.reader
     writerName: roleNames.writer
-    subscriptionIds: union([subscription().subscriptionId], map(networks, one => one.subscriptionId))
+    subscriptionIds: union([subscription().subscriptionId], map(guarded, one => one.subscriptionId))
   }
 }
 
 module rights 'modules/rights.bicep' = [
-  for one in networks: {
+  for one in guarded: {
     scope: subscription(one.subscriptionId)
     dependsOn: [roles]
     params: {
@@ -120,5 +121,5 @@ output AMLFS_SERVICE Service = {
   location: location
   eventGroup: names.eventGroup
   systemTopic: names.systemTopic
-  networks: networks
+  networks: guarded
 }

@@ -9,9 +9,11 @@ param location = readEnvironmentVariable('AZURE_LOCATION', 'eastus')
 
 var subscription = readEnvironmentVariable('AZURE_SUBSCRIPTION_ID', '00000000-0000-0000-0000-000000000001')
 
-// Where file systems' networks are; with AMLFS_RESOURCE_GROUPS only these groups of each are written to.
+// Where the file systems' networks are, and which resource groups of each subscription may be written to.
+// Without AMLFS_RESOURCE_GROUPS the deployment fails, unless AMLFS_WHOLE_SUBSCRIPTION is true.
 param networks = map(listed(readEnvironmentVariable('AMLFS_SUBSCRIPTIONS', subscription)), id => {
   subscriptionId: id
   resourceGroups: listed(readEnvironmentVariable('AMLFS_RESOURCE_GROUPS', ''))
+  wholeSubscription: toLower(readEnvironmentVariable('AMLFS_WHOLE_SUBSCRIPTION', 'false')) == 'true'
 })
 param alertEmails = listed(readEnvironmentVariable('AMLFS_ALERT_EMAILS', ''))

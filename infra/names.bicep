@@ -1,4 +1,6 @@
-// What every resource is called, so that one module can name what another makes.
+// What every resource is called, so that one module can name what another makes; and checks of parameters.
+
+import { NetworkScope } from 'types.bicep'
 
 @export()
 type Names = {
@@ -44,6 +46,13 @@ func named(environmentName string, unique string) Names => {
   privateEndpoint: 'pep-${environmentName}-${unique}'
   systemTopic: 'evgst-${environmentName}-${unique}'
 }
+
+@export()
+@description('The networks, if each says what of it may be written; otherwise the deployment fails here.')
+func scoped(networks NetworkScope[]) NetworkScope[] =>
+  empty(filter(networks, one => empty(one.?resourceGroups) != (one.?wholeSubscription ?? false)))
+    ? networks
+    : fail('Say where NSGs and subnets may be written. Either name the resource groups (AMLFS_RESOURCE_GROUPS, or resourceGroups of each network), or choose the whole subscription (AMLFS_WHOLE_SUBSCRIPTION=true, or wholeSubscription: true)')
 
 @export()
 @description('The words of a text in which commas part them.')

@@ -8,8 +8,11 @@ type NetworkScope = {
   @maxLength(36)
   subscriptionId: string
 
-  @description('Names of the resource groups in which NSGs and subnets may be written; events are taken from these alone. Without it: the whole subscription.')
+  @description('Names of the resource groups in which NSGs and subnets may be written. Events come from these groups alone.')
   resourceGroups: string[]?
+
+  @description('Write in every resource group of the subscription. Without it, resourceGroups must name the groups.')
+  wholeSubscription: bool?
 }
 
 @export()
@@ -130,6 +133,14 @@ type Tuning = {
   @description('Days for which operations that ended are kept.')
   @minValue(1)
   operationDays: int?
+
+  @description('Requests that one instance handles at the same time; docs/deploy.md says how 8 was measured.')
+  @minValue(1)
+  @maxValue(1000)
+  httpConcurrency: int?
+
+  @description('Keep one instance of on_network_change ready: events are handled without a cold start, for about 15 $ a month.')
+  alwaysReady: bool?
 
   @description('Where metrics go by OTLP, besides Application Insights.')
   otlpEndpoint: string?

@@ -17,6 +17,9 @@ CONTEXT = {
 }
 """What Azure would know of a deployment; the committed snapshots are made with it."""
 
+ENVIRONMENT = {"AMLFS_RESOURCE_GROUPS": "rg-lustre"}
+"""What `azd env set` has set, for the snapshot of `main.bicepparam`."""
+
 
 def find() -> str | None:
     """The compiler: on the PATH, where `az bicep install` puts it, or beside the project."""
@@ -52,4 +55,4 @@ def snapshot(
     context = CONTEXT | {f"--{name.replace('_', '-')}": value for name, value in more.items()}
     flags = [word for pair in context.items() for word in pair]
     arguments = ["snapshot", parameters.name, "--mode", mode, *flags]
-    return run(bicep, *arguments, folder=parameters.parent)
+    return run(bicep, *arguments, folder=parameters.parent, **ENVIRONMENT)

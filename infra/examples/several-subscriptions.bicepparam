@@ -11,6 +11,7 @@ param networks = [
   }
   {
     subscriptionId: '00000000-0000-0000-0000-000000000002'
+    wholeSubscription: true
   }
 ]
 param alertEmails = ['network-oncall@example.com', 'storage-oncall@example.com']
@@ -32,6 +33,7 @@ param network = {
 param tune = {
   sweepSchedule: '0 */10 * * * *'
   circuitSame: 3
+  alwaysReady: true
 }
 param tags = {
   owner: 'network-platform'

@@ -13,6 +13,7 @@ param service = {
     }
     {
       subscriptionId: '00000000-0000-0000-0000-000000000002'
+      wholeSubscription: true
     }
   ]
 }

@@ -1,4 +1,4 @@
-// The Function app, on Flex Consumption.
+// The Function app, on Flex Consumption. A test holds what that plan refuses and ignores (test_flex.py).
 
 import { GuardDeclaration, NetworkScope, PrivateNetworking, SignIn, Tags, Tuning } from '../types.bicep'
 import { Names } from '../names.bicep'
@@ -53,7 +53,6 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
     siteConfig: {
       minTlsVersion: '1.2'
       scmMinTlsVersion: '1.2'
-      ftpsState: 'Disabled'
       http20Enabled: true
       remoteDebuggingEnabled: false
       scmIpSecurityRestrictionsUseMain: network != null
@@ -82,6 +81,9 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       scaleAndConcurrency: {
         maximumInstanceCount: 40
         instanceMemoryMB: 2048
+        triggers: { http: { perInstanceConcurrency: tune.?httpConcurrency ?? 8 } }
+        // Every function but those for HTTP runs, and starts cold, in instances of its own.
+        alwaysReady: tune.?alwaysReady ?? false ? [{ name: 'function:on_network_change', instanceCount: 1 }] : []
       }
       deployment: {
         storage: {

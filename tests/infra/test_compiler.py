@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from tests.bicep import run, snapshot
+from tests.bicep import CONTEXT, run, snapshot
 from tests.infra.snapshots import INFRA, PARAMETERS, TEMPLATES, snapshot_of
 
 pytestmark = pytest.mark.bicep
@@ -49,10 +50,47 @@ def test_azd_reads_its_environment(bicep) -> None:
     groups = ["rg-a", "rg-b"]
     assert values["environmentName"]["value"] == "prod"
     assert values["networks"]["value"] == [
-        {"subscriptionId": "1", "resourceGroups": groups},
-        {"subscriptionId": "2", "resourceGroups": groups},
+        {"subscriptionId": "1", "resourceGroups": groups, "wholeSubscription": False},
+        {"subscriptionId": "2", "resourceGroups": groups, "wholeSubscription": False},
     ]
     assert values["alertEmails"]["value"] == ["a@b.c", "d@e.f"]
+
+
+def deploys_with(bicep: str, folder: Path, **environment: str) -> str:
+    """What the compiler says of a deployment of main.bicepparam; nothing where it evaluates."""
+    flags = [word for pair in CONTEXT.items() for word in pair]
+    arguments = ["snapshot", "main.bicepparam", "--mode", "overwrite", *flags]
+    done = run(bicep, *arguments, folder=folder, **environment)
+    return (done.stdout + done.stderr) if done.returncode else ""
+
+
+@pytest.fixture
+def copied(tmp_path) -> Path:
+    """The templates, in a folder that may be written to."""
+    return Path(shutil.copytree(INFRA, tmp_path / "infra"))
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [{}, {"AMLFS_RESOURCE_GROUPS": "rg-a", "AMLFS_WHOLE_SUBSCRIPTION": "true"}],
+    ids=["neither", "both"],
+)
+def test_without_a_scope_the_deployment_fails_with_a_sentence(bicep, copied, environment) -> None:
+    said = deploys_with(bicep, copied, **environment)
+    assert "Say where NSGs and subnets may be written." in said
+    assert "AMLFS_RESOURCE_GROUPS" in said
+    assert "AMLFS_WHOLE_SUBSCRIPTION=true" in said
+
+
+def test_the_whole_subscription_must_be_asked_for(bicep, copied) -> None:
+    assert deploys_with(bicep, copied, AMLFS_WHOLE_SUBSCRIPTION="True") == ""
+    snapshot = json.loads((copied / "main.snapshot.json").read_text(encoding="utf-8"))
+    scopes = [
+        one["properties"]["AMLFS_ALLOWED_SCOPES"]
+        for one in snapshot["predictedResources"]
+        if one["name"].endswith("/appsettings")
+    ]
+    assert scopes == [f"/subscriptions/{CONTEXT['--subscription-id']}"]
 
 
 def test_every_parameter_file_has_its_snapshot() -> None:

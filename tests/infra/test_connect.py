@@ -142,19 +142,65 @@ def test_a_topic_without_identity_stops_it_with_what_to_do(cli) -> None:
 EARLY = "Endpoint validation: Destination endpoint not found. Resource details: …on_network_change"
 
 
-def test_a_function_that_azure_does_not_know_yet_is_waited_for(cli) -> None:
-    done = {"properties": {"provisioningState": "Succeeded"}}
-    cli.answers["deployment sub create"] = [EARLY, EARLY, done]
+SLOW = {
+    "the function": EARLY,
+    "dead letters": (
+        "(Invalid Request) Managed Identity Authorization Error. Learn more"
+        " https://aka.ms/egmsivalidation"
+    ),
+    "a new role": (
+        '{"code": "RoleDefinitionDoesNotExist", "message": "The specified role'
+        " definition with ID 'x' does not exist.\"}"
+    ),
+    "a new identity": "PrincipalNotFound: Principal x does not exist in the directory y.",
+}
+DONE = {"properties": {"provisioningState": "Succeeded"}}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_what_spreads_slowly_is_waited_for(what, cli) -> None:
+    cli.answers["deployment sub create"] = [SLOW[what], SLOW[what], DONE]
     ended = cli.run("--deployment", "platform", "--subscription", ONE, "--wait", "0.01")
     assert ended.returncode == 0, ended.stderr
-    assert ended.stdout.count("does not know the function yet") == 2
+    waits = [line for line in ended.stdout.splitlines() if "waiting until Azure knows" in line]
+    assert len(waits) == 2
+    assert all(what in line for line in waits)
+
+
+def test_one_slow_thing_after_the_other(cli) -> None:
+    cli.answers["deployment sub create"] = [*SLOW.values(), DONE]
+    ended = cli.run("--deployment", "platform", "--subscription", ONE, "--wait", "0.01")
+    assert (ended.returncode, ended.stdout.count("waiting until")) == (0, len(SLOW))
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "AuthorizationFailed: The client x does not have authorization to perform action",
+        "InvalidTemplate: Deployment template validation failed",
+        "RequestDisallowedByPolicy",
+        "LinkedAuthorizationFailed",
+    ],
+)
+def test_what_stays_refused_is_an_error_at_once(refusal, cli) -> None:
+    cli.answers["deployment sub create"] = [refusal, DONE]
+    ended = cli.run("--deployment", "platform", "--subscription", ONE, "--wait", "0.01")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert refusal in ended.stderr
 
 
 def test_it_does_not_wait_for_ever(cli) -> None:
-    cli.answers["deployment sub create"] = [EARLY] * 20
-    ended = cli.run("--deployment", "platform", "--subscription", ONE, "--wait", "0.01")
-    assert (ended.returncode, ended.stdout.count("yet")) == (1, 9)
+    cli.answers["deployment sub create"] = [EARLY] * 500
+    limits = ["--wait", "0.01", "--patience", "0.6"]
+    ended = cli.run("--deployment", "platform", "--subscription", ONE, *limits)
+    assert ended.returncode == 1
+    assert 0 < ended.stdout.count("waiting until") < 60
+    assert "Run this again later." in ended.stderr
     assert EARLY in ended.stderr
+
+
+def test_fifteen_minutes_unless_told_otherwise() -> None:
+    assert connect.PATIENCE_SECONDS == 900
 
 
 def test_a_namesakes_topic_is_not_taken_for_ours(cli) -> None:
