@@ -7,10 +7,10 @@ import time
 import zlib
 from typing import TYPE_CHECKING
 
-from shared.guards.outcomes import FOREVER, history_kind
+from shared.guards.outcomes import FOREVER, history_kind, save_once
 
 if TYPE_CHECKING:
-    from shared.cloud.store import Store
+    from shared.cloud.store import Record, Store
     from shared.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -50,34 +50,33 @@ async def prune_history(store: Store, settings: Settings, guard_id: str, now: fl
 
 
 async def forget_history(store: Store, guard_id: str) -> None:
-    """Have the history of a deleted guard pruned when it is old."""
+    """Have the history of a deleted guard pruned when it is old; twice in a millisecond is once."""
     key = f"{round(1000 * time.time()):013}-{guard_id}"
-    await store.create(FORGOTTEN, key, {"id": guard_id})
+    await save_once(store, FORGOTTEN, key, {"id": guard_id})
 
 
 async def note_end(store: Store, operation: str) -> None:
     """Note that an operation ended now."""
     key = f"{round(1000 * time.time()):013}-{operation}"
-    await store.create(ENDED, key, {"operation": operation})
+    await save_once(store, ENDED, key, {"operation": operation})
 
 
 async def prune(store: Store, settings: Settings) -> None:
     """Delete old operations, and the histories of guards that were deleted long ago."""
     now = time.time()
-    before = f"{round(1000 * (now - settings.operation_days * DAY)):013}"
-    records, _ = await store.page(ENDED, "", MOST)
-    for record in records:
-        if record.key >= before:
-            break
+    for record in await older(store, ENDED, now - settings.operation_days * DAY, MOST):
         operation = record.body.get("operation")
         if isinstance(operation, str):
             await store.delete(OPERATION, operation)
         await store.delete(ENDED, record.key)
-    before = f"{round(1000 * (now - settings.history_days * DAY)):013}"
-    records, _ = await store.page(FORGOTTEN, "", PAGE)
-    for record in records:
-        if record.key >= before:
-            break
+    for record in await older(store, FORGOTTEN, now - settings.history_days * DAY, PAGE):
         guard_id = record.body.get("id")
         if not isinstance(guard_id, str) or await prune_history(store, settings, guard_id, now):
             await store.delete(FORGOTTEN, record.key)
+
+
+async def older(store: Store, kind: str, moment: float, count: int) -> list[Record]:
+    """Return the oldest records whose keys begin with a time before a moment (seconds)."""
+    before = f"{round(1000 * moment):013}"
+    records, _ = await store.page(kind, "", count)
+    return [record for record in records if record.key < before]

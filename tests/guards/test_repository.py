@@ -16,6 +16,7 @@ from shared.errors import Conflict, NotFound, PreconditionFailed
 from shared.guards.declared import new_guard
 from shared.guards.deleting import DELETION, DELETION_SECONDS, delete_guard, finish_deletions
 from shared.guards.guard import Guard, GuardStatement
+from shared.guards.housekeeping import FORGOTTEN, forget_history
 from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.outcomes import Outcomes, event_of
 from shared.guards.repository import (
@@ -254,6 +255,20 @@ def test_a_guard_whose_deletion_was_cut_off_is_deleted_in_its_history(tmp_path, 
             assert await types(old.id) == ["deleted", "resumed"]
         assert await types(new.id) == []
         assert (await store.page(DELETION))[0] == []
+        await store.close()
+
+    asyncio.run(main())
+
+
+def test_a_history_that_is_forgotten_twice_in_a_moment_is_forgotten(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("shared.guards.housekeeping.time.time", lambda: 1_700_000_000.0)
+
+    async def main() -> None:
+        store = SqliteStore(str(tmp_path / "guards.db"))
+        for _ in range(2):
+            await forget_history(store, "some-id")
+        records, _ = await store.page(FORGOTTEN)
+        assert [one.body for one in records] == [{"id": "some-id"}]
         await store.close()
 
     asyncio.run(main())
