@@ -2,7 +2,7 @@
 // events.bicep. docs/deploy.md has the commands.
 
 import { GuardDeclaration, NetworkScope, PrivateNetworking, Service, SignIn, Tags, Tuning } from 'types.bicep'
-import { namesOf, scoped } from 'names.bicep'
+import { inPublicCloud, namesOf, scoped } from 'names.bicep'
 
 targetScope = 'subscription'
 
@@ -85,6 +85,7 @@ module roles 'modules/roles.bicep' = {
     identityName: names.identity
     readerName: roleNames.reader
     writerName: roleNames.writer
+    isPublicCloud: inPublicCloud(location)
     subscriptionIds: union([subscription().subscriptionId], map(guarded, one => one.subscriptionId))
   }
 }

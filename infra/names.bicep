@@ -55,5 +55,10 @@ func scoped(networks NetworkScope[]) NetworkScope[] =>
     : fail('Say where NSGs and subnets may be written. Either name the resource groups (AMLFS_RESOURCE_GROUPS, or resourceGroups of each network), or choose the whole subscription (AMLFS_WHOLE_SUBSCRIPTION=true, or wholeSubscription: true)')
 
 @export()
+@description('Whether a location is one of the public cloud. The location says it, because a snapshot does not know the environment.')
+func inPublicCloud(location string) bool =>
+  empty(filter(['usgov', 'usdod', 'china'], start => startsWith(toLower(location), start)))
+
+@export()
 @description('The words of a text in which commas part them.')
 func listed(text string) string[] => filter(map(split(text, ','), word => trim(word)), word => !empty(word))

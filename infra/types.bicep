@@ -134,7 +134,7 @@ type Tuning = {
   @minValue(1)
   operationDays: int?
 
-  @description('Requests that one instance handles at the same time; docs/deploy.md says how 8 was measured.')
+  @description('Requests that one instance handles at the same time; docs/deploy.md says how 16 was measured.')
   @minValue(1)
   @maxValue(1000)
   httpConcurrency: int?

@@ -29,6 +29,14 @@ SIGN_IN_HOSTS = {
     Cloud.CHINA: "login.chinacloudapi.cn",
 }
 
+TOPIC_AUDIENCES = {
+    Cloud.PUBLIC: "https://eventgrid.azure.net",
+    Cloud.GOVERNMENT: "https://eventgrid.azure.us",
+    Cloud.CHINA: "https://eventgrid.azure.cn",
+}
+"""Source: Microsoft's azure-iot-ops-cli-extension, which publishes in all three; the SDK knows the
+first."""
+
 
 @dataclass(frozen=True, slots=True)
 class CircuitLimits:
@@ -81,6 +89,11 @@ class Settings:
     def arm_scope(self) -> str:
         """What a token for ARM is asked for."""
         return f"{ARM_ENDPOINTS[self.cloud]}/.default"
+
+    @property
+    def topic_scope(self) -> str:
+        """What a token for an Event Grid topic is asked for."""
+        return f"{TOPIC_AUDIENCES[self.cloud]}/.default"
 
     def may_write(self, resource_id: str) -> bool:
         """Whether a resource lies in one of the allowed scopes; `/` allows everything."""

@@ -81,7 +81,7 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       scaleAndConcurrency: {
         maximumInstanceCount: 40
         instanceMemoryMB: 2048
-        triggers: { http: { perInstanceConcurrency: tune.?httpConcurrency ?? 8 } }
+        triggers: { http: { perInstanceConcurrency: tune.?httpConcurrency ?? 16 } }
         // Every function but those for HTTP runs, and starts cold, in instances of its own.
         alwaysReady: tune.?alwaysReady ?? false ? [{ name: 'function:on_network_change', instanceCount: 1 }] : []
       }

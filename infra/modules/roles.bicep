@@ -12,8 +12,18 @@ param identityName string
 param readerName string
 param writerName string
 
+@description('Whether this is the public cloud, which knows every action.')
+param isPublicCloud bool
+
 @description('Ids of the subscriptions in which the roles can be assigned.')
 param subscriptionIds string[]
+
+// ARM refuses a whole role for one action that its cloud does not know (InvalidActionOrNotAction). These are
+// newer than the rest, and nobody has tried them outside the public cloud; docs/deploy.md says how to try.
+var newReads = isPublicCloud ? ['Microsoft.StorageCache/amlFilesystems/read'] : []
+var newWrites = isPublicCloud
+  ? ['Microsoft.Network/networkManagers/ipamPools/associateResourcesToPool/action']
+  : []
 
 // Lists are of whole subscriptions, and so are the operations that a write is followed by.
 resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
@@ -29,7 +39,7 @@ resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Network/networkSecurityGroups/read'
           'Microsoft.Network/virtualNetworks/read'
           'Microsoft.Network/locations/operations/read'
-          'Microsoft.StorageCache/amlFilesystems/read'
+          ...newReads
         ]
         notActions: []
       }
@@ -55,7 +65,7 @@ resource writer 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {
           'Microsoft.Network/routeTables/join/action'
           'Microsoft.Network/natGateways/join/action'
           'Microsoft.Network/serviceEndpointPolicies/join/action'
-          'Microsoft.Network/networkManagers/ipamPools/associateResourcesToPool/action'
+          ...newWrites
         ]
         notActions: []
       }

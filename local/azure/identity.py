@@ -56,11 +56,21 @@ class Tokens:
 
 def principal_of(token: str) -> str | None:
     """Return the `oid` claim of any token, whoever signed it."""
+    return claim(token, "oid")
+
+
+def audience_of(token: str) -> str | None:
+    """Return what any token was asked for, whoever signed it."""
+    return claim(token, "aud")
+
+
+def claim(token: str, name: str) -> str | None:
+    """Return a claim of a token, if it is a text."""
     try:
         claims = jwt.decode(token, options={"verify_signature": False})
     except jwt.PyJWTError:
         return None
-    found = claims.get("oid")
+    found = claims.get(name)
     return found if isinstance(found, str) else None
 
 

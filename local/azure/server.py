@@ -22,7 +22,7 @@ from local.azure.errors import ArmError, too_many_requests
 from local.azure.estate import Estate
 from local.azure.events import EventGrid
 from local.azure.filters import Subscription
-from local.azure.identity import TENANT, Tokens, metadata, principal_of
+from local.azure.identity import TENANT, Tokens, audience_of, metadata, principal_of
 from local.azure.operations import Caller
 from local.azure.routes import Asked, Routes
 from local.azure.settings import Settings
@@ -91,8 +91,7 @@ class Box:
         if fault is not None:
             answer = faulty(fault.document)
             return web.json_response(answer.body, status=answer.status, headers=answer.headers)
-        token = bearer(request)
-        if not token or (self.estate.settings.strictAuth and not self.tokens.is_ours(token)):
+        if not self._may_publish(bearer(request)):
             return web.json_response({"error": {"code": "Unauthorized"}}, status=401)
         if not request.content_type.startswith("application/cloudevents"):
             return web.json_response({"error": {"code": "UnsupportedMediaType"}}, status=415)
@@ -102,6 +101,12 @@ class Box:
                 {"error": {"code": "BadRequest", "message": wrong}}, status=400
             )
         return web.Response()
+
+    def _may_publish(self, token: str | None) -> bool:
+        settings = self.estate.settings
+        if not token or (settings.strictAuth and not self.tokens.is_ours(token)):
+            return False
+        return audience_of(token) in (None, settings.topicAudience)
 
     # -- signing in -------------------------------------------------------------------------------
 

@@ -6,6 +6,12 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 SCHEMAS = ("EventGridSchema", "CloudEventSchemaV1_0")
+AUDIENCES = (
+    "https://eventgrid.azure.net",
+    "https://eventgrid.azure.us",
+    "https://eventgrid.azure.cn",
+)
+CHOICES = {"eventSchema": SCHEMAS, "topicAudience": AUDIENCES}
 OPTIONAL = ("retryAfterSeconds",)
 
 
@@ -24,6 +30,7 @@ class Settings:
         eventReorder: deliveries come in any order.
         eventBatchSize: so many events at most are delivered together.
         eventSchema: the schema of the events.
+        topicAudience: what a token for the topic must have been asked for, which depends on the cloud.
         retryScale: the delays of redelivery are multiplied by it.
         throttling: ARM's token buckets count.
         strictAuth: only tokens that the box has issued are taken.
@@ -41,6 +48,7 @@ class Settings:
     eventReorder: bool = False
     eventBatchSize: int = 1
     eventSchema: str = "EventGridSchema"
+    topicAudience: str = AUDIENCES[0]
     retryScale: float = 0.001
     throttling: bool = False
     strictAuth: bool = False
@@ -68,7 +76,7 @@ def check(name: str, value: Any, default: Any) -> None:
     if isinstance(default, bool):
         wanted, fine = "true or false", isinstance(value, bool)
     elif isinstance(default, str):
-        wanted, fine = f"one of {', '.join(SCHEMAS)}", value in SCHEMAS
+        wanted, fine = f"one of {', '.join(CHOICES[name])}", value in CHOICES[name]
     else:
         most = 1 if name.endswith("Rate") else float("inf")
         least = 1 if name in ("pageSize", "eventBatchSize") else 0

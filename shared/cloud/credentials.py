@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from azure.identity.aio import DefaultAzureCredential, ManagedIdentityCredential
 
 from shared.settings import SIGN_IN_HOSTS
 
 if TYPE_CHECKING:
+    from azure.core.credentials import AccessToken
     from azure.core.credentials_async import AsyncTokenCredential
 
     from shared.settings import Settings
@@ -35,3 +36,30 @@ def make_credential(settings: Settings) -> AsyncTokenCredential:
         exclude_visual_studio_code_credential=True,
         exclude_powershell_credential=True,
     )
+
+
+class OneScope:
+    """A credential that asks for one scope, whatever its client asks for.
+
+    The client of Event Grid topics asks for the public cloud's audience in every cloud (azure-eventgrid
+    4.22, `_legacy/_helpers.py`).
+    """
+
+    def __init__(self, credential: AsyncTokenCredential, scope: str) -> None:
+        """Ask another credential for a scope."""
+        self._credential = credential
+        self._scope = scope
+
+    async def get_token(self, *_: str, **options: Any) -> AccessToken:
+        """Return a token for the one scope."""
+        return await self._credential.get_token(self._scope, **options)
+
+    async def close(self) -> None:
+        """Leave the other credential open: whoever made it closes it."""
+
+    async def __aenter__(self) -> OneScope:
+        """Begin nothing."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End nothing."""

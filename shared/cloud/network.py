@@ -32,6 +32,7 @@ from shared.errors import (
     StillRunning,
     UnexpectedAnswer,
 )
+from shared.nsg.api_versions import API_VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -46,7 +47,6 @@ log = logging.getLogger(__name__)
 OPERATION_ENDED = 200
 """The status of a poll that says that an operation has failed or was canceled."""
 
-LUSTRE_API, NETWORK_API = "2024-03-01", "2024-07-01"
 NSGS = "Microsoft.Network/networkSecurityGroups"
 NETWORKS = "Microsoft.Network/virtualNetworks"
 FILE_SYSTEMS = "Microsoft.StorageCache/amlFilesystems"
@@ -141,13 +141,19 @@ class Network:
     def __init__(self, settings: Settings) -> None:
         """Use the running event loop's clients."""
         self._clients = clients(settings)
+        self._api = API_VERSIONS[settings.cloud]
+        self._version: Any = {
+            "api_version": self._api.network
+        }  # the SDK takes it with each call alone
 
     def _of(self, where: ResourceId) -> NetworkManagementClient:
         return self._clients.of(where.subscription)
 
     async def reach(self) -> dict[str, int]:
         """Ask ARM for the subscriptions that the identity can see; returns how many."""
-        request = HttpRequest("GET", "/subscriptions", params={"api-version": "2022-12-01"})
+        request = HttpRequest(
+            "GET", "/subscriptions", params={"api-version": self._api.subscriptions}
+        )
         with translated("Reaching Azure"):
             response = await self._clients.of("none").send_request(request)
             response.raise_for_status()
@@ -158,7 +164,7 @@ class Network:
         where = parse_id(nsg_id)
         with translated(f"Reading the network security group {where}"):
             document: Any = await self._of(where).network_security_groups.get(
-                where.group, where.name, cls=raw
+                where.group, where.name, cls=raw, **self._version
             )
         return read_nsg(document)
 
@@ -167,14 +173,14 @@ class Network:
         where = parse_id(network_id)
         with translated(f"Reading the virtual network {where}"):
             document: Any = await self._of(where).virtual_networks.get(
-                where.group, where.name, cls=raw
+                where.group, where.name, cls=raw, **self._version
             )
         return read_network(document)
 
     async def file_system(self, file_system_id: str) -> Document:
         """Read an AMLFS file system; raises `NotFound`."""
         where = parse_id(file_system_id)
-        request = HttpRequest("GET", file_system_id, params={"api-version": LUSTRE_API})
+        request = HttpRequest("GET", file_system_id, params={"api-version": self._api.file_systems})
         with translated(f"Reading the file system {where}"):
             response = await self._of(where).send_request(request)
             response.raise_for_status()
@@ -187,7 +193,7 @@ class Network:
         An element that is no resource (no object, or without an id) is passed over: the guard that it
         may belong to then finds nothing in the list, and is read by itself.
         """
-        api = LUSTRE_API if kind == FILE_SYSTEMS else NETWORK_API
+        api = self._api.file_systems if kind == FILE_SYSTEMS else self._api.network
         link = f"/subscriptions/{subscription}/providers/{kind}?api-version={api}"
         client = self._clients.of(subscription)
         while link:
@@ -224,7 +230,13 @@ class Network:
             f"Writing the network security group {where}",
             FirstAnswer(),
             lambda polling: begin(
-                where.group, where.name, body, headers=guard, polling=polling, cls=raw
+                where.group,
+                where.name,
+                body,
+                headers=guard,
+                polling=polling,
+                cls=raw,
+                **self._version,
             ),
         )
 
@@ -237,7 +249,14 @@ class Network:
             f"Writing the subnet {where}",
             FirstAnswer(reads=False),
             lambda polling: begin(
-                where.group, where.name, where.child, body, headers=guard, polling=polling, cls=raw
+                where.group,
+                where.name,
+                where.child,
+                body,
+                headers=guard,
+                polling=polling,
+                cls=raw,
+                **self._version,
             ),
         )
 

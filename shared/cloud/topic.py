@@ -10,7 +10,7 @@ from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
 from shared.cloud.clients import CallPolicy, HonestTransport
-from shared.cloud.credentials import make_credential
+from shared.cloud.credentials import OneScope, make_credential
 from shared.cloud.failures import translate
 from shared.errors import Misconfigured
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SECONDS = 10
 """The time for sending one outcome; what is not sent by then is sent by the sweep."""
 
-_publishers: dict[tuple[asyncio.AbstractEventLoop, str], Publisher] = {}
+_publishers: dict[tuple[asyncio.AbstractEventLoop, str, str], Publisher] = {}
 
 
 class Publisher:
@@ -30,7 +30,7 @@ class Publisher:
         self._credential = make_credential(settings)
         self._client = EventGridPublisherClient(
             endpoint,
-            self._credential,
+            OneScope(self._credential, settings.topic_scope),
             per_call_policies=[CallPolicy(counted=False)],
             transport=HonestTransport(connection_timeout=5, read_timeout=SECONDS),
             retry_total=1,
@@ -51,7 +51,7 @@ async def publish(settings: Settings, event: dict[str, Any]) -> None:
     endpoint = settings.outcome_topic
     if endpoint is None:
         raise Misconfigured("AMLFS_OUTCOME_TOPIC_ENDPOINT is not set.")
-    key = asyncio.get_running_loop(), endpoint
+    key = asyncio.get_running_loop(), endpoint, settings.topic_scope
     if key not in _publishers:
         _publishers[key] = Publisher(settings, endpoint)
     try:

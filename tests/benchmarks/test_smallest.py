@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
@@ -46,3 +47,15 @@ def test_a_benchmark_that_fails_leaves_no_process_behind() -> None:
         check=False,
     )
     assert "ConnectError" in gone.stderr, "nobody answers there any more"
+
+
+def test_the_measurement_of_one_instance_runs() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.concurrency", "--requests", "2", "--levels", "1"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"\| 1 \| [\d.]+ \|", done.stdout.splitlines()[-1])

@@ -99,7 +99,7 @@ def test_an_instance_handles_several_requests_at_once(path) -> None:
     """Without the setting a Python app on this plan handles one at a time."""
     (app,) = of_type(path, "Microsoft.Web/sites")
     scale = app["properties"]["functionAppConfig"]["scaleAndConcurrency"]
-    assert scale["triggers"] == {"http": {"perInstanceConcurrency": 8}}
+    assert scale["triggers"] == {"http": {"perInstanceConcurrency": 16}}
 
 
 def test_an_instance_for_events_can_be_kept_ready() -> None:

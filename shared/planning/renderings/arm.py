@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from shared.planning.renderings.template import API_VERSION, NSG_TYPE, Reference, template_of
+from shared.planning.renderings.template import NSG_TYPE, Reference, template_of
 
 if TYPE_CHECKING:
     from shared.planning.generation import GeneratedRules
@@ -31,7 +31,7 @@ def render_arm(generated: GeneratedRules) -> str:
         "resources": [
             {
                 "type": NSG_TYPE,
-                "apiVersion": API_VERSION,
+                "apiVersion": template.api_version,
                 "name": "[parameters('networkSecurityGroupName')]",
                 "location": "[parameters('location')]",
                 "properties": {"securityRules": [literal(r) for r in template.security_rules]},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from shared.planning.renderings.template import API_VERSION, NSG_TYPE, Reference, template_of
+from shared.planning.renderings.template import NSG_TYPE, Reference, template_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ def render_bicep(generated: GeneratedRules) -> str:
         ]
     lines += [
         "",
-        f"resource networkSecurityGroup '{NSG_TYPE}@{API_VERSION}' = {{",
+        f"resource networkSecurityGroup '{NSG_TYPE}@{template.api_version}' = {{",
         "  name: networkSecurityGroupName",
         "  location: location",
         "  properties: {",

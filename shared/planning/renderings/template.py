@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.amlfs.catalogue import CLIENTS, load_catalogue
 from shared.amlfs.requirements import texts
+from shared.nsg.api_versions import API_VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from shared.planning.generation import GeneratedRules
 
 NSG_TYPE = "Microsoft.Network/networkSecurityGroups"
-API_VERSION = "2024-07-01"
 DEFAULT_NAME = "nsg-amlfs"
 
 
@@ -42,6 +42,7 @@ class Reference:
 class Template:
     """An NSG with its parameters; a property's value in its rules may be a `Reference`."""
 
+    api_version: str
     heading: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     security_rules: tuple[dict[str, Any], ...]
@@ -60,6 +61,7 @@ def template_of(generated: GeneratedRules) -> Template:
         if CLIENTS in (row.source, row.destination)
     }
     return Template(
+        api_version=API_VERSIONS[location.cloud].network,
         heading=(
             f"Network security group of an Azure Managed Lustre file system, {location.name}.",
             f"Rules of Microsoft's article, revision {generated.catalogue}.",
