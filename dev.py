@@ -28,7 +28,10 @@ from typing import NoReturn
 
 ROOT = Path(__file__).resolve().parent
 SUPPORTED = ("3.13", "3.12", "3.11")
-AZURITE, AZURE_CLI, CHECKOV = "3.37.0", "2.91.0", "3.3.30"
+AZURE_CLI, CHECKOV = "2.91.0", "3.3.30"
+NODE_TOOLS = {"azurite": "3.37.0", "@kusto/language-service-next": "12.4.1"}
+"""Microsoft's storage emulator, and its parser of the queries of alerts."""
+
 REQUIREMENTS = ROOT / "requirements-dev.txt"
 END_TO_END = ["tests/guards", "tests/http", "tests/applying", "tests/end_to_end"]
 """The tests that also run with every function in processes of its own."""
@@ -188,7 +191,7 @@ def test(python: Path, options: argparse.Namespace) -> int:
 
 def prepare_tests(python: Path, options: argparse.Namespace) -> None:
     """Install what tests need beside Python packages, and tell them how deep to go."""
-    install_azurite()
+    install_node_tools()
     if install_apart(python, "checkov", f"checkov=={CHECKOV}") is None:
         say("checkov cannot be installed: its tests will be skipped.")
     if options.deep:
@@ -264,16 +267,18 @@ def set_up(wanted: str | None) -> Path:
     return python
 
 
-def install_azurite() -> None:
-    """Install Azurite, Microsoft's storage emulator, for the tests; without npm they skip by name."""
+def install_node_tools() -> None:
+    """Install what tests need from npm; without npm they skip by name."""
     tools = ROOT / ".tools"
     npm = shutil.which("npm")
-    if (tools / "node_modules/azurite").exists() or npm is None:
+    missing = [one for one in NODE_TOOLS if not (tools / "node_modules" / one).exists()]
+    if npm is None or not missing:
         return
-    say("Installing Azurite, for the tests of tables and queues …")
+    say(f"Installing {' and '.join(missing)}, for the tests …")
     install = [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(tools)]
-    if subprocess.run([*install, f"azurite@{AZURITE}"], check=False).returncode:
-        say("npm could not install Azurite: the tests that need it will be skipped.")
+    wanted = [f"{name}@{version}" for name, version in NODE_TOOLS.items()]
+    if subprocess.run([*install, *wanted], check=False).returncode:
+        say("npm could not install them: the tests that need them will be skipped.")
 
 
 def install_az(python: Path) -> Path:

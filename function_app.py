@@ -7,9 +7,14 @@ functions bring a function key, but for `health`.
 
 from __future__ import annotations
 
+import logging
 import os
 
 import azure.functions as func
+
+# The worker logs everything from INFO on, and the Azure SDKs two long lines for every call.
+logging.getLogger("azure").setLevel(logging.WARNING)
+logging.getLogger("azure.functions").setLevel(logging.INFO)
 
 app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
 

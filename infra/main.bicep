@@ -28,6 +28,10 @@ param guards GuardDeclaration[] = []
 @description('Who gets the alerts by e-mail.')
 param alertEmails string[] = []
 
+@description('The address at which your copy of docs/operations.md can be read: every alert links to its section there.')
+@minLength(1)
+param runbooks string = 'docs/operations.md'
+
 @description('How long logs are kept, in days.')
 @minValue(30)
 @maxValue(730)
@@ -72,6 +76,7 @@ module parts 'modules/service.bicep' = {
     networks: guarded
     guards: guards
     alertEmails: alertEmails
+    runbooks: runbooks
     logRetentionDays: logRetentionDays
     storageRedundancy: storageRedundancy
     tune: tune

@@ -16,4 +16,5 @@ param networks = map(listed(readEnvironmentVariable('AMLFS_SUBSCRIPTIONS', subsc
   resourceGroups: listed(readEnvironmentVariable('AMLFS_RESOURCE_GROUPS', ''))
   wholeSubscription: toLower(readEnvironmentVariable('AMLFS_WHOLE_SUBSCRIPTION', 'false')) == 'true'
 })
+param runbooks = readEnvironmentVariable('AMLFS_RUNBOOKS', 'docs/operations.md')
 param alertEmails = listed(readEnvironmentVariable('AMLFS_ALERT_EMAILS', ''))

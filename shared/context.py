@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _deadline: ContextVar[float] = ContextVar("deadline")
 _correlation: ContextVar[str] = ContextVar("correlation")
 _calls: ContextVar[list[int]] = ContextVar("calls")
+"""How often ARM was called, and how often it answered that there were too many calls."""
+
 _reasons: ContextVar[list[Transient]] = ContextVar("reasons")
 
 
@@ -31,7 +33,7 @@ async def invocation(seconds: float, correlation_id: str | None = None) -> Async
     """
     correlated = _correlation.set(correlation_id or str(uuid.uuid4()))
     bounded = _deadline.set(time.monotonic() + seconds)
-    counted = _calls.set([0])
+    counted = _calls.set([0, 0])
     reasons: list[Transient] = []
     waited_for = _reasons.set(reasons)
     try:
@@ -95,6 +97,19 @@ def calls_made() -> int:
     """Return how often the invocation has called ARM."""
     counter = _calls.get(None)
     return counter[0] if counter else 0
+
+
+def count_throttled() -> None:
+    """Note that ARM answered 429."""
+    counter = _calls.get(None)
+    if counter is not None:
+        counter[1] += 1
+
+
+def calls_throttled() -> int:
+    """Return how often ARM has answered the invocation with 429."""
+    counter = _calls.get(None)
+    return counter[1] if counter else 0
 
 
 async def pause(seconds: float, reason: Transient) -> None:

@@ -15,6 +15,7 @@ param networks = [
   }
 ]
 param alertEmails = ['network-oncall@example.com', 'storage-oncall@example.com']
+param runbooks = 'https://git.example.com/platform/amlfs-network-guard/blob/main/docs/operations.md'
 param logRetentionDays = 90
 param signInWith = {
   clientId: '00000000-0000-0000-0000-0000000000c1'

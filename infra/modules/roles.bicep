@@ -21,9 +21,7 @@ param subscriptionIds string[]
 // ARM refuses a whole role for one action that its cloud does not know (InvalidActionOrNotAction). These are
 // newer than the rest, and nobody has tried them outside the public cloud; docs/deploy.md says how to try.
 var newReads = isPublicCloud ? ['Microsoft.StorageCache/amlFilesystems/read'] : []
-var newWrites = isPublicCloud
-  ? ['Microsoft.Network/networkManagers/ipamPools/associateResourcesToPool/action']
-  : []
+var newWrites = isPublicCloud ? ['Microsoft.Network/networkManagers/ipamPools/associateResourcesToPool/action'] : []
 
 // Lists are of whole subscriptions, and so are the operations that a write is followed by.
 resource reader 'Microsoft.Authorization/roleDefinitions@2022-04-01' = {

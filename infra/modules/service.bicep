@@ -9,6 +9,7 @@ param tags Tags
 param networks NetworkScope[]
 param guards GuardDeclaration[]
 param alertEmails string[]
+param runbooks string
 param logRetentionDays int
 param storageRedundancy string
 param tune Tuning
@@ -80,6 +81,16 @@ module functions 'functions.bicep' = {
 
 module alerts 'alerts.bicep' = {
   dependsOn: [outcomes]
+  params: {
+    names: names
+    location: location
+    tags: tags
+    runbooks: runbooks
+  }
+}
+
+module workbook 'workbook.bicep' = {
+  dependsOn: [monitoring]
   params: {
     names: names
     location: location

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,7 +19,7 @@ from azure.core.pipeline.transport import AioHttpTransport
 from azure.mgmt.network.aio import NetworkManagementClient
 
 from shared.cloud.credentials import make_credential
-from shared.context import correlation_id, count_call, seconds_left
+from shared.context import correlation_id, count_call, count_throttled, seconds_left
 
 if TYPE_CHECKING:
     from azure.core.pipeline import PipelineRequest
@@ -45,6 +46,12 @@ class CallPolicy(SansIOHTTPPolicy[Any, Any]):
         request.http_request.headers["x-ms-correlation-request-id"] = correlation_id()
         if urlsplit(request.http_request.url).hostname in LOOPBACK:
             request.context.options["enforce_https"] = False
+
+    def on_response(self, request: PipelineRequest[Any], response: Any) -> None:
+        """Note that ARM answered that there are too many calls."""
+        del request
+        if self._counted and response.http_response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+            count_throttled()
 
 
 class PatientRetries(AsyncRetryPolicy[Any, Any]):

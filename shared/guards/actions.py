@@ -6,11 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from shared.guards.circuit import Circuit
-from shared.guards.guard import Failure, Findings, Guard, Status, Suspension, iso
+from shared.guards.guard import Failure, Findings, Guard, Mode, Status, Suspension, iso
 from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.policy import Decision, failed, finish, publish_own_writes
+from shared.planning.plan import ForeignRules
 
 if TYPE_CHECKING:
+    from shared.guards.guard import GuardStatement
     from shared.guards.observation import Cause
     from shared.settings import CircuitLimits
 
@@ -81,6 +83,38 @@ def restate(old: Guard, new: Guard) -> Guard:
         reminded_at=None,
         drift_since=None,
     )
+
+
+def weakenings(old: Guard, new: Guard) -> list[str]:
+    """Return how a guard protects less than before, each in words; empty where it does not.
+
+    Args:
+        old: as it was.
+        new: with its new statement.
+    """
+    before, after = old.statement, new.statement
+    found = []
+    if (before.mode, after.mode) == (Mode.ENFORCE, Mode.AUDIT):
+        found.append("it restores nothing any more (mode: audit)")
+    if (before.foreign_rules, after.foreign_rules) == (ForeignRules.REMOVE, ForeignRules.KEEP):
+        found.append("it keeps foreign rules (foreignRules: keep)")
+    if before.reassociate and not after.reassociate:
+        found.append("it leaves the subnet to another NSG (reassociate: false)")
+    if network_of_statement(old) != network_of_statement(new):
+        found.append(f"it protects {old.nsg_id} or its former subnet no longer")
+    added = {str(one) for one in exceptions_of(after)} - {str(one) for one in exceptions_of(before)}
+    if added:
+        found.append(
+            f"it permits {len(added)} more exceptions"
+            if len(added) > 1
+            else "it permits one more exception"
+        )
+    return found
+
+
+def exceptions_of(statement: GuardStatement) -> list[dict[str, object]]:
+    """Return the exceptions that a statement declares, as JSON."""
+    return [one.model_dump(mode="json") for one in statement.intent.exceptions or ()]
 
 
 def network_of_statement(guard: Guard) -> tuple[object, ...]:

@@ -19,6 +19,7 @@ from shared.guards.messages import GUARDS, GuardMessage, send
 from shared.guards.observation import Cause
 from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.outcomes import Outcomes, event_of, save_once
+from shared.guards.states import log_no_states
 from shared.guards.unreadable import forget_unreadable
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ async def delete_guard(
         for key in saved:
             await store.delete(DELETION, key)
         raise
+    log_no_states(guard.name)
     await forget_history(store, guard.id)
     outcomes = Outcomes(store, settings)
     for key, event in events.items():

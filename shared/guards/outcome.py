@@ -70,7 +70,8 @@ def summarize_outcome(kind: OutcomeType, data: dict[str, Any]) -> str:
         case OutcomeType.RESOLVED:
             return "The network is right again; this guard did not write."
         case OutcomeType.REGISTERED | OutcomeType.CHANGED | OutcomeType.DELETED:
-            return f"The guard was {kind.value}{by}."
+            less = "; ".join(data.get("weakened", ()))
+            return f"The guard was {kind.value}{by}{': ' * bool(less)}{less}."
         case _:
             return reason
 

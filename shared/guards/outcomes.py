@@ -18,6 +18,7 @@ from shared.errors import ArmRefused, GuardError, PreconditionFailed
 from shared.guards.guard import iso
 from shared.guards.metrics import count_outcome
 from shared.guards.outcome import OutcomeType, summarize_outcome
+from shared.log_events import log_event
 
 if TYPE_CHECKING:
     from shared.cloud.store import Store
@@ -128,6 +129,11 @@ class Outcomes:
             await asyncio.gather(*(self._send_or_drop(one.key, one.body) for one in together))
         return more is not None
 
+    async def count_unsent(self) -> int:
+        """Return how many outcomes wait for the topic; more than a batch are not counted."""
+        records, _ = await self._store.page(UNSENT, "", BATCH)
+        return len(records)
+
     async def _send_or_drop(self, key: str, event: Event) -> None:
         """Send an outcome; one that the topic would refuse again stays in the history only."""
         try:
@@ -157,25 +163,22 @@ def log_outcome(event: Event) -> None:
     """Log an outcome in one structured line; alerts read it (`infra/modules/alerts.bicep`)."""
     data = event["data"]
     kind = event["type"].removeprefix(PREFIX)
-    level = logging.INFO if kind in (*GOOD, *ROUTINE) else logging.WARNING
-    circuit = ", circuit open" if data.get("circuit") == "open" else ""
-    dimensions = {
-        "outcome": kind,
-        "guard": data["guard"],
-        "summary": data["summary"],
-        "networkSecurityGroupId": data["networkSecurityGroupId"],
-        "correlationId": data["correlationId"],
-        "circuit": data.get("circuit"),
-    }
-    text = "outcome %s of %s%s: %s"
-    log.log(
-        level,
-        text,
-        event["type"],
-        event["subject"],
-        circuit,
-        data["summary"],
-        extra={"custom_dimensions": dimensions},
+    is_weaker = bool(data.get("weakened"))
+    is_good = kind in GOOD or (kind in ROUTINE and not is_weaker)
+    log_event(
+        log,
+        "outcome",
+        logging.INFO if is_good else logging.WARNING,
+        outcome=kind,
+        guard=data["guard"],
+        summary=data["summary"],
+        networkSecurityGroupId=data["networkSecurityGroupId"],
+        principal=data.get("cause", {}).get("principal"),
+        caller=data.get("by"),
+        circuit=data.get("circuit"),
+        poison=data.get("poison"),
+        weakened=is_weaker or None,
+        correlationId=data["correlationId"],
     )
 
 

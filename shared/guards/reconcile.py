@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from shared.applying.applying import ApplyRun
 from shared.applying.writes import WriteState
-from shared.context import calls_made, correlation_id, seconds_left, within
+from shared.context import calls_made, calls_throttled, correlation_id, seconds_left, within
 from shared.errors import (
     Conflict,
     GuardError,
@@ -47,6 +47,7 @@ from shared.guards.policy import (
 )
 from shared.guards.repository import ATTEMPTS, pause_briefly
 from shared.guards.saving import current_of, publish_outbox, save_decision
+from shared.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -330,20 +331,22 @@ class Reconciliation:
         seen = self._seen
         verdict = seen.verdict if seen else None
         count_reconcile(self._cause, verdict, seconds, calls_made(), applied=self._applied)
-        line = {
-            "guard": self._guard.name,
-            "cause": self._cause.kind,
-            "resource": self._cause.resource,
-            "verdictBefore": verdict,
-            "verdictAfter": self._guard.status.verdict,
-            "changes": len(seen.changes) if seen else None,
-            "applied": self._applied,
-            "armCalls": calls_made(),
-            "milliseconds": round(1000 * seconds, 1),
-            "correlationId": correlation_id(),
-        }
-        text = " ".join(f"{key}={value}" for key, value in line.items())
-        log.info("reconcile %s", text, extra={"custom_dimensions": line})
+        log_event(
+            log,
+            "reconcile",
+            guard=self._guard.name,
+            cause=self._cause.kind,
+            resource=self._cause.resource,
+            principal=self._cause.principal,
+            verdictBefore=verdict,
+            verdictAfter=self._guard.status.verdict,
+            changes=len(seen.changes) if seen else None,
+            applied=self._applied,
+            armCalls=calls_made(),
+            throttled=calls_throttled(),
+            milliseconds=round(1000 * seconds, 1),
+            correlationId=correlation_id(),
+        )
 
 
 def reserve() -> float:

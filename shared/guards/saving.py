@@ -6,6 +6,7 @@ is published twice, even if a process dies or another one saves the guard meanwh
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from shared.errors import Conflict, NotFound, PreconditionFailed, Transient, Wit
 from shared.guards.guard import Guard
 from shared.guards.outcomes import event_of
 from shared.guards.repository import ATTEMPTS, pause_briefly
+from shared.guards.states import log_states, states_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,6 +52,7 @@ async def save_decision(
         wanted = replace(decision.guard, outbox=(*decision.guard.outbox, *events))
         if wanted == guard:
             return guard, decision
+        before = guard
         try:
             saved = await repository.save(guard, wanted)
         except PreconditionFailed:
@@ -62,8 +65,16 @@ async def save_decision(
         except Conflict as error:
             raise Transient(str(error)) from error
         else:
+            note_states(before, saved)
             return await publish_outbox(repository, outcomes, saved), decision
     raise Transient(f"The guard {guard.name} keeps being changed.")
+
+
+def note_states(before: Guard, saved: Guard) -> None:
+    """Log what is wrong with a guard where that has changed."""
+    now = time.time()
+    if states_of(before, now) != states_of(saved, now):
+        log_states(saved, now)
 
 
 async def current_of(repository: GuardRepository, guard: Guard) -> Guard:

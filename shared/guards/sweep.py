@@ -16,7 +16,7 @@ import logging
 import time
 import uuid
 import zlib
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from shared.applying.live import Located, assemble, locate, stated_subnet
 from shared.cloud.network import FILE_SYSTEMS, NETWORKS, NSGS
 from shared.cloud.resources import parse_id, read_network, read_nsg
 from shared.cloud.store import Record
+from shared.context import calls_made, calls_throttled
 from shared.errors import Conflict, GuardError, NotFound, Transient
 from shared.guards.guard import Guard, UnreadableGuard
 from shared.guards.housekeeping import is_due, prune_history
@@ -32,7 +33,9 @@ from shared.guards.observation import Cause, fingerprint_of, observe
 from shared.guards.policy import decide, is_settled, needs_work
 from shared.guards.record import load_guard
 from shared.guards.repository import CLAIM_MISSING, GUARD
+from shared.guards.states import log_states, states_of
 from shared.guards.unreadable import announce_unreadable
+from shared.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -62,10 +65,12 @@ class SweepResult:
     Attributes:
         guards: how many guards it has.
         queued: keys of the guards that need work.
+        verdicts: how many guards have each verdict, as they were saved; `unreadable` is one of them.
     """
 
     guards: int = 0
     queued: list[str] = field(default_factory=list)
+    verdicts: Counter[str] = field(default_factory=Counter)
 
 
 # -- dividing -------------------------------------------------------------------------------------
@@ -162,7 +167,15 @@ class PartSweep:
             problem = self._unread.get((NSGS, subscription_in(nsg_id)))
             for packed in several:
                 await self._look(packed, problem)
-        log.info("swept %d guards, %d need work", self._result.guards, len(self._result.queued))
+        log_event(
+            log,
+            "part",
+            guards=self._result.guards,
+            queued=len(self._result.queued),
+            verdicts=dict(self._result.verdicts),
+            armCalls=calls_made(),
+            throttled=calls_throttled(),
+        )
         for error in self._unread.values():
             if isinstance(error, Transient):
                 raise error
@@ -195,9 +208,13 @@ class PartSweep:
             return
         self._result.guards += 1
         guard = load_guard(record)
+        if states_of(guard, now):
+            log_states(guard, now)
         if isinstance(guard, UnreadableGuard):
+            self._result.verdicts["unreadable"] += 1
             await announce_unreadable(store, services.outcomes, guard, SWEEP)
             return
+        self._result.verdicts[guard.status.verdict or "unknown"] += 1
         if is_due(guard.key, now):
             await prune_history(store, services.settings, guard.id, now)
         if await self._lacks_claims(guard):

@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from shared.context import invocation
@@ -20,6 +21,8 @@ from shared.guards.observation import Cause
 from shared.guards.outcomes import save_once
 from shared.guards.saving import save_decision
 from shared.guards.services import handle_change, open_repository, open_services, reconcile
+from shared.log_events import log_event
+from shared.nsg.service_tags import shipped_service_tags
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
@@ -80,9 +83,11 @@ async def on_timer(past_due: bool) -> None:
         services = await open_services(settings)
         await declare_guards(services.repository, settings, again=True)
         count = await queue_parts(services)
-        log.info("the sweep has %d parts", count)
         await finish_deletions(services.repository, settings, time.time())
         await send_unsent()
+        waiting = await services.outcomes.count_unsent()
+        age = shipped_service_tags(settings.cloud).age_days(datetime.now(UTC).date())
+        log_event(log, "sweep", parts=count, unsent=waiting, serviceTagsDays=age)
         await prune(services.repository.store, settings)
 
 

@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING
 
 from shared.context import correlation_id
+from shared.log_events import log_event
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,12 +50,12 @@ def address_in(text: str) -> str | None:
 
 def log_write(by: str, what: str, nsg_id: str | None, changes: Iterable[str] = ()) -> None:
     """Log a write over HTTP in one line."""
-    dimensions = {
-        "caller": by,
-        "write": what,
-        "networkSecurityGroupId": nsg_id,
-        "changes": ", ".join(changes),
-        "correlationId": correlation_id(),
-    }
-    text = " ".join(f"{key}={value}" for key, value in dimensions.items())
-    log.info("write over HTTP: %s", text, extra={"custom_dimensions": dimensions})
+    log_event(
+        log,
+        "write",
+        caller=by,
+        write=what,
+        networkSecurityGroupId=nsg_id,
+        changes=", ".join(changes),
+        correlationId=correlation_id(),
+    )

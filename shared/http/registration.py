@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared.applying.applying import check_scope
 from shared.applying.live import locate
 from shared.cloud.resources import same_id
 from shared.errors import Conflict, GuardError, PreconditionFailed, Transient
-from shared.guards.actions import restate, suspend
+from shared.guards.actions import restate, suspend, weakenings
 from shared.guards.declared import look_soon, new_guard
 from shared.guards.guard import Guard, UnreadableGuard
 from shared.guards.observation import Cause
@@ -18,12 +18,15 @@ from shared.guards.outcome import Outcome, OutcomeType
 from shared.guards.outcomes import event_of
 from shared.guards.repository import ATTEMPTS, AlreadyExists, pause_briefly
 from shared.guards.services import open_repository, reconcile
+from shared.guards.states import log_states, states_of
 from shared.guards.unreadable import forget_unreadable
 from shared.http.callers import log_write
 from shared.http.requests import network_for
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from shared.guards.guard import GuardStatement
     from shared.guards.repository import AnyGuard, GuardRepository
 
@@ -105,19 +108,25 @@ async def save_registration(
     elif old.statement.is_same_as(new.statement) and old.catalogue == new.catalogue:
         changed = old
     else:
-        changed = with_outcome(restate(old, new), OutcomeType.CHANGED, by)
+        less = weakenings(old, new)
+        changed = with_outcome(restate(old, new), OutcomeType.CHANGED, by, less)
     if wants_stop and not changed.is_suspended(now):
         decision = suspend(changed, by, now)
         events = tuple(event_of(decision.guard, one) for one in decision.outcomes)
         changed = replace(decision.guard, outbox=(*decision.guard.outbox, *events))
     if old is None:
         return await repository.create(changed), True
-    return await repository.replace(old, changed), False
+    saved = await repository.replace(old, changed)
+    if states_of(old, now) != states_of(saved, now):
+        log_states(saved, now)
+    return saved, False
 
 
-def with_outcome(guard: Guard, kind: OutcomeType, by: str) -> Guard:
-    """Return a guard with an outcome that is saved with it."""
-    data = {"by": by, "cause": Cause("registration").to_json()}
+def with_outcome(guard: Guard, kind: OutcomeType, by: str, less: Sequence[str] = ()) -> Guard:
+    """Return a guard with an outcome that is saved with it; it says how the guard protects less."""
+    data: dict[str, Any] = {"by": by, "cause": Cause("registration").to_json()}
+    if less:
+        data["weakened"] = list(less)
     return replace(guard, outbox=(*guard.outbox, event_of(guard, Outcome(kind, data))))
 
 

@@ -22,6 +22,7 @@ import sys
 import zlib
 from array import array
 from bisect import bisect_right
+from datetime import date
 from functools import cache
 from importlib import resources
 from ipaddress import IPv4Network, collapse_addresses
@@ -68,6 +69,10 @@ class ServiceTags:
         self.change_number = change_number
         self.published = published
         self._tags = {name.lower(): (name, boundaries) for name, boundaries in tags}
+
+    def age_days(self, today: date) -> int:
+        """Return for how many days the list has been published."""
+        return (today - date.fromisoformat(self.published)).days
 
     def canonical(self, name: str) -> str | None:
         """Return a tag's name in Microsoft's casing, or None for an unknown tag."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import jsonschema
 import pytest
 
 from local.queues import LocalQueues
+from shared.guards.record import SCHEMA as RECORD_SCHEMA
 from tests import ROOT
 from tests.azure import INTENT, NSG, Azure
 from tests.conftest import ISOLATED
@@ -137,3 +139,27 @@ def guarded(idle) -> Guarded:
     idle.quiet()
     idle.forget()
     return idle
+
+
+@pytest.fixture
+def stored(idle, monkeypatch, tmp_path) -> Callable[..., None]:
+    """A store in a file with two guards; returns how a record of the first is overwritten."""
+    path = tmp_path / "guards.db"
+    monkeypatch.setenv("AMLFS_STORE", f"sqlite:{path}")
+    idle.put("fs")
+    other = {**INTENT, "networkSecurityGroupId": NSG + "2"}
+    other["fileSystemSubnet"] = {"addressPrefixes": ["10.0.9.0/24"]}
+    idle.put("other", mode="audit", intent=other)
+    idle.forget()
+
+    def overwrite(body: str, schema: int = RECORD_SCHEMA) -> None:
+        with sqlite3.connect(path) as database:
+            done = database.execute(
+                "UPDATE records SET body = ?, schema = ?, version = 'x'"
+                " WHERE kind = 'guard' AND key = 'fs'",
+                (body, schema),
+            )
+            assert done.rowcount == 1
+        database.close()
+
+    return overwrite

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from shared.log_events import PREFIX
 from tests.azure import INTENT, NSG, SUBSCRIPTION
 from tests.planning.test_plan import nineteen
 
@@ -174,18 +176,23 @@ def test_every_write_over_http_is_one_log_line(guarded, caplog) -> None:
     body = {"intent": INTENT, "mode": "audit"}
     guarded.service.put("/api/guards/fs", json=body, headers=headers)
     guarded.service.delete("/api/guards/fs", headers=headers)
-    lines = [record.getMessage() for record in caplog.records if record.name == "amlfs.writes"]
-    written = [line.partition("write=")[2].partition(" network")[0] for line in lines]
-    assert written == [
+    lines = [
+        json.loads(record.getMessage().removeprefix(PREFIX))
+        for record in caplog.records
+        if record.name == "amlfs.writes"
+    ]
+    assert [line["write"] for line in lines] == [
         "apply",
         "suspend guard fs",
         "resume guard fs",
         "PUT guard fs",
         "DELETE guard fs",
     ]
-    assert all(f"caller={BY_ADDRESS}" in line and "correlationId=abc-123" in line for line in lines)
-    assert all(NSG in line for line in lines)
-    assert "changes=AMLFS-Out-Ntp" in lines[0]
+    told = {
+        (line["caller"], line["correlationId"], line["networkSecurityGroupId"]) for line in lines
+    }
+    assert told == {(BY_ADDRESS, "abc-123", NSG)}
+    assert lines[0]["changes"] == "AMLFS-Out-Ntp"
 
 
 def test_a_registration_that_arm_keeps_waiting_is_made_and_says_why(idle) -> None:

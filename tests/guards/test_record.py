@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -142,30 +140,6 @@ def test_what_cannot_be_read_says_why(body, schema, says) -> None:
 
 
 # -- in the running service -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def stored(idle, monkeypatch, tmp_path) -> Callable[..., None]:
-    """A store in a file with two guards; returns how a record of the first is overwritten."""
-    path = tmp_path / "guards.db"
-    monkeypatch.setenv("AMLFS_STORE", f"sqlite:{path}")
-    idle.put("fs")
-    other = {**INTENT, "networkSecurityGroupId": NSG + "2"}
-    other["fileSystemSubnet"] = {"addressPrefixes": ["10.0.9.0/24"]}
-    idle.put("other", mode="audit", intent=other)
-    idle.forget()
-
-    def overwrite(body: str, schema: int = SCHEMA) -> None:
-        with sqlite3.connect(path) as database:
-            done = database.execute(
-                "UPDATE records SET body = ?, schema = ?, version = 'x'"
-                " WHERE kind = 'guard' AND key = 'fs'",
-                (body, schema),
-            )
-            assert done.rowcount == 1
-        database.close()
-
-    return overwrite
 
 
 BODIES = {

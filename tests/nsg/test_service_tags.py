@@ -6,6 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
+from datetime import date
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
@@ -102,3 +103,9 @@ def test_the_packer_says_what_ships_and_its_age() -> None:
     ).stdout
     assert "AzureCloud: 3039 tags, change 375, published 2025-10-28 (" in said
     assert "AzureChinaCloud: 327 tags" in said
+
+
+def test_the_age_of_the_list_is_counted_in_days() -> None:
+    tags = ServiceTags(Cloud.PUBLIC, 1, "2026-01-30", [])
+    assert tags.age_days(date(2026, 1, 30)) == 0
+    assert tags.age_days(date(2026, 3, 1)) == 30
