@@ -42,6 +42,9 @@ BATCH = 500
 
 SENT_TOGETHER = 10
 
+IN_FLIGHT_SECONDS = 60.0
+"""Sending one takes ten seconds at most; after so long nobody is sending it any more."""
+
 GOOD = (OutcomeType.RESTORED, OutcomeType.RESUMED, OutcomeType.RESOLVED)
 ROUTINE = (OutcomeType.REGISTERED, OutcomeType.CHANGED)
 
@@ -129,10 +132,15 @@ class Outcomes:
             await asyncio.gather(*(self._send_or_drop(one.key, one.body) for one in together))
         return more is not None
 
-    async def count_unsent(self) -> int:
-        """Return how many outcomes wait for the topic; more than a batch are not counted."""
+    async def count_unsent(self, now: float) -> int:
+        """Return how many outcomes wait for the topic; more than a batch are not counted.
+
+        Args:
+            now: seconds since the epoch. What is younger than a minute is being sent.
+        """
+        before = f"{round(1000 * (now - IN_FLIGHT_SECONDS)):013}"
         records, _ = await self._store.page(UNSENT, "", BATCH)
-        return len(records)
+        return sum(record.key < before for record in records)
 
     async def _send_or_drop(self, key: str, event: Event) -> None:
         """Send an outcome; one that the topic would refuse again stays in the history only."""

@@ -85,7 +85,7 @@ async def on_timer(past_due: bool) -> None:
         count = await queue_parts(services)
         await finish_deletions(services.repository, settings, time.time())
         await send_unsent()
-        waiting = await services.outcomes.count_unsent()
+        waiting = await services.outcomes.count_unsent(time.time())
         age = shipped_service_tags(settings.cloud).age_days(datetime.now(UTC).date())
         log_event(log, "sweep", parts=count, unsent=waiting, serviceTagsDays=age)
         await prune(services.repository.store, settings)

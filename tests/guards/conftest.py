@@ -61,7 +61,9 @@ class Guarded:
         assert answer.status_code == status, answer.text
 
     def outcomes(self) -> list[dict[str, Any]]:
-        return self.azure.client.get("/_box/outcomes").json()["value"]
+        """What a subscriber knows: it may get an outcome twice, with the same id."""
+        found = self.azure.client.get("/_box/outcomes").json()["value"]
+        return list({one["id"]: one for one in found}.values())
 
     def types(self, *, all_of_them: bool = False) -> list[str]:
         """The types of outcomes; registrations only where they are asked for."""
