@@ -12,11 +12,13 @@ import os
 
 import azure.functions as func
 
+from shared.keys import auth_level
+
 # The worker logs everything from INFO on, and the Azure SDKs two long lines for every call.
 logging.getLogger("azure").setLevel(logging.WARNING)
 logging.getLogger("azure.functions").setLevel(logging.INFO)
 
-app = func.FunctionApp(http_auth_level=func.AuthLevel.FUNCTION)
+app = func.FunctionApp(http_auth_level=auth_level())
 
 STORAGE = "AzureWebJobsStorage"
 OPERATIONS = "amlfs-operations"

@@ -2,7 +2,7 @@
 // events.bicep. docs/deploy.md has the commands.
 
 import { GuardDeclaration, NetworkScope, PrivateNetworking, Service, SignIn, Tags, Tuning } from 'types.bicep'
-import { inPublicCloud, namesOf, scoped } from 'names.bicep'
+import { inPublicCloud, namesOf, scoped, usable } from 'names.bicep'
 
 targetScope = 'subscription'
 
@@ -81,7 +81,7 @@ module parts 'modules/service.bicep' = {
     storageRedundancy: storageRedundancy
     tune: tune
     signInWith: signInWith
-    network: network
+    network: usable(network)
   }
 }
 

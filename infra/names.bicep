@@ -1,6 +1,6 @@
 // What every resource is called, so that one module can name what another makes; and checks of parameters.
 
-import { NetworkScope } from 'types.bicep'
+import { NetworkScope, PrivateNetworking } from 'types.bicep'
 
 @export()
 type Names = {
@@ -53,6 +53,19 @@ func scoped(networks NetworkScope[]) NetworkScope[] =>
   empty(filter(networks, one => empty(one.?resourceGroups) != (one.?wholeSubscription ?? false)))
     ? networks
     : fail('Say where NSGs and subnets may be written. Either name the resource groups (AMLFS_RESOURCE_GROUPS, or resourceGroups of each network), or choose the whole subscription (AMLFS_WHOLE_SUBSCRIPTION=true, or wholeSubscription: true)')
+
+@export()
+@description('The private networking, if Flex Consumption can use it; otherwise the deployment fails here.')
+func usable(network PrivateNetworking?) PrivateNetworking? =>
+  network == null
+    ? null
+    : contains(last(split(network!.functionsSubnetId, '/')), '_')
+        ? fail('network.functionsSubnetId: Flex Consumption does not join a subnet with an underscore in its name. Use a subnet whose name has none')
+        : toLower(network!.functionsSubnetId) == toLower(network!.endpointsSubnetId)
+            ? fail('network.endpointsSubnetId: a subnet that is delegated to the app holds no private endpoints. Use another subnet')
+            : empty(network!.allowedCallers)
+                ? fail('network.allowedCallers: nobody could call the service or deploy its code. Name at least the address from which you deploy')
+                : network
 
 @export()
 @description('Whether a location is one of the public cloud. The location says it, because a snapshot does not know the environment.')

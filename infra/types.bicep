@@ -72,7 +72,7 @@ type GuardDeclaration = {
 }
 
 @export()
-@description('Entra ID sign-in in front of the HTTP functions, besides the function keys.')
+@description('Entra ID sign-in in front of the HTTP functions, besides the function keys or instead of them.')
 type SignIn = {
   @description('Application (client) id of the app registration that stands for the service.')
   clientId: string
@@ -80,6 +80,9 @@ type SignIn = {
   @description('Client ids of the applications (pipelines, Logic Apps) that may call; others get 403.')
   @minLength(1)
   allowedApplications: string[]
+
+  @description('Callers bring a token and no function key. Without it they bring both.')
+  insteadOfKeys: bool?
 }
 
 @export()
@@ -141,6 +144,9 @@ type Tuning = {
 
   @description('Keep one instance of on_network_change ready: events are handled without a cold start, for about 15 $ a month.')
   alwaysReady: bool?
+
+  @description('ARM scopes that are read on a caller\'s word, beside what may be written. Without it: what the reader role permits.')
+  readScopes: string[]?
 
   @description('Where metrics go by OTLP, besides Application Insights.')
   otlpEndpoint: string?

@@ -70,7 +70,7 @@ class Misconfigured(GuardError):
 
 
 class OutsideAllowedScopes(GuardError):
-    """A write outside the scopes that the service may write to."""
+    """A write, or a read, outside the scopes that the service has for it."""
 
 
 class NotFound(GuardError):

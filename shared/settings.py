@@ -14,7 +14,7 @@ from shared.errors import Misconfigured
 from shared.nsg.locations import Cloud
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 ARM_ENDPOINTS = {
     Cloud.PUBLIC: "https://management.azure.com",
@@ -59,6 +59,7 @@ class Settings:
 
     Attributes:
         allowed_scopes: ARM scopes that the service may write to, in lower case.
+        read_scopes: ARM scopes that it reads beside those, in lower case; None: what its identity may.
         cloud: the cloud that it runs in.
         arm_endpoint: where ARM is.
         store: where guards and operations are kept: `table`, or `sqlite:PATH`.
@@ -84,6 +85,7 @@ class Settings:
     declared_may_be_suspended: bool = False
     history_days: float = 90
     operation_days: float = 7
+    read_scopes: tuple[str, ...] | None = None
 
     @property
     def arm_scope(self) -> str:
@@ -97,11 +99,19 @@ class Settings:
 
     def may_write(self, resource_id: str) -> bool:
         """Whether a resource lies in one of the allowed scopes; `/` allows everything."""
-        wanted = resource_id.lower()
-        return any(
-            wanted == scope or wanted.startswith(f"{scope.rstrip('/')}/")
-            for scope in self.allowed_scopes
-        )
+        return lies_in(resource_id, self.allowed_scopes)
+
+    def may_read(self, resource_id: str) -> bool:
+        """Whether a resource may be read: as far as is set, where it may be written or read."""
+        if self.read_scopes is None:
+            return True
+        return lies_in(resource_id, (*self.read_scopes, *self.allowed_scopes))
+
+
+def lies_in(resource_id: str, scopes: Iterable[str]) -> bool:
+    """Whether a resource is one of the scopes, in lower case, or lies in one."""
+    wanted = resource_id.lower()
+    return any(wanted == scope or wanted.startswith(f"{scope.rstrip('/')}/") for scope in scopes)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
@@ -111,13 +121,6 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     def number(name: str, default: float) -> float:
         return read_number(get(name), name, default)
 
-    scopes = [s.strip().lower() for s in (get("AMLFS_ALLOWED_SCOPES") or "").split(";")]
-    for scope in filter(None, scopes):
-        if not scope.startswith("/"):
-            raise Misconfigured(
-                f"AMLFS_ALLOWED_SCOPES: {scope!r} is no ARM scope; give ids such as"
-                " /subscriptions/…/resourceGroups/…, separated by ';'."
-            )
     cloud = get("AMLFS_CLOUD") or Cloud.PUBLIC.value
     if cloud not in set(Cloud):
         raise Misconfigured(f"AMLFS_CLOUD: {cloud!r} is none of {', '.join(Cloud)}.")
@@ -125,7 +128,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
     if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
         raise Misconfigured(f"AMLFS_ARM_ENDPOINT: {endpoint!r} is no http or https address.")
     return Settings(
-        allowed_scopes=tuple(filter(None, scopes)),
+        allowed_scopes=read_scopes_of(get, "AMLFS_ALLOWED_SCOPES"),
+        read_scopes=read_scopes_of(get, "AMLFS_READ_SCOPES") or None,
         cloud=Cloud(cloud),
         arm_endpoint=endpoint,
         store=get("AMLFS_STORE") or "sqlite::memory:",
@@ -142,6 +146,18 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         history_days=number("AMLFS_HISTORY_DAYS", 90),
         operation_days=number("AMLFS_OPERATION_DAYS", 7),
     )
+
+
+def read_scopes_of(get: Callable[[str], str | None], name: str) -> tuple[str, ...]:
+    """Read ARM scopes separated by `;`, in lower case; raises `Misconfigured`."""
+    scopes = [scope.strip().lower() for scope in (get(name) or "").split(";")]
+    for scope in filter(None, scopes):
+        if not scope.startswith("/"):
+            raise Misconfigured(
+                f"{name}: {scope!r} is no ARM scope; give ids such as"
+                " /subscriptions/…/resourceGroups/…, separated by ';'."
+            )
+    return tuple(filter(None, scopes))
 
 
 def read_flag(get: Callable[[str], str | None], name: str) -> bool:

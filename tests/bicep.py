@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -52,7 +53,19 @@ def snapshot(
     bicep: str, parameters: Path, mode: str, **more: str
 ) -> subprocess.CompletedProcess[str]:
     """Evaluate a deployment: `overwrite` writes what Azure would get, `validate` compares with it."""
-    context = CONTEXT | {f"--{name.replace('_', '-')}": value for name, value in more.items()}
+    context = (
+        CONTEXT
+        | group_of(parameters)
+        | {f"--{name.replace('_', '-')}": value for name, value in more.items()}
+    )
     flags = [word for pair in context.items() for word in pair]
     arguments = ["snapshot", parameters.name, "--mode", mode, *flags]
     return run(bicep, *arguments, folder=parameters.parent, **ENVIRONMENT)
+
+
+def group_of(parameters: Path) -> dict[str, str]:
+    """The resource group, where the template of a parameter file is deployed to one."""
+    used = re.search(r"^using '(.+)'", parameters.read_text(encoding="utf-8"), re.MULTILINE)
+    assert used is not None
+    template = (parameters.parent / used[1]).read_text(encoding="utf-8")
+    return {"--resource-group": "rg"} if "targetScope = 'resourceGroup'" in template else {}

@@ -20,6 +20,7 @@ param logRetentionDays = 90
 param signInWith = {
   clientId: '00000000-0000-0000-0000-0000000000c1'
   allowedApplications: ['00000000-0000-0000-0000-0000000000a1', '00000000-0000-0000-0000-0000000000a2']
+  insteadOfKeys: true
 }
 param network = {
   functionsSubnetId: '/subscriptions/00000000-0000-0000-0000-000000000003/resourceGroups/rg-hub/providers/Microsoft.Network/virtualNetworks/vnet-hub/subnets/functions'
@@ -35,6 +36,9 @@ param tune = {
   sweepSchedule: '0 */10 * * * *'
   circuitSame: 3
   alwaysReady: true
+  readScopes: [
+    '/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/rg-hpc'
+  ]
 }
 param tags = {
   owner: 'network-platform'

@@ -110,6 +110,8 @@ resource app 'Microsoft.Web/sites@2024-11-01' = {
       APPLICATIONINSIGHTS_CONNECTION_STRING: insights.properties.ConnectionString
       APPLICATIONINSIGHTS_AUTHENTICATION_STRING: 'ClientId=${identity.properties.clientId};Authorization=AAD'
       AMLFS_ALLOWED_SCOPES: join(writable, ';')
+      AMLFS_READ_SCOPES: join(tune.?readScopes ?? [], ';')
+      AMLFS_SIGN_IN_INSTEAD_OF_KEYS: string(signInWith.?insteadOfKeys ?? false)
       AMLFS_CLOUD: environment().name
       AMLFS_ARM_ENDPOINT: environment().resourceManager
       AMLFS_STORE: 'table'

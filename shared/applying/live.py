@@ -111,6 +111,7 @@ async def read_live(
         must_exist: whether it must be there; else it may be one that is still to be made.
 
     Raises:
+        OutsideAllowedScopes: something lies outside the scopes that may be read.
         NotFound: a subnet, network or file system is not there, or an NSG that must be.
         InvalidInput: what was found cannot be a file system's network.
     """

@@ -29,6 +29,7 @@ from shared.errors import (
     ArmRefused,
     GuardError,
     OutcomeUnknown,
+    OutsideAllowedScopes,
     StillRunning,
     UnexpectedAnswer,
 )
@@ -140,6 +141,7 @@ class Network:
 
     def __init__(self, settings: Settings) -> None:
         """Use the running event loop's clients."""
+        self._settings = settings
         self._clients = clients(settings)
         self._api = API_VERSIONS[settings.cloud]
         self._version: Any = {
@@ -148,6 +150,16 @@ class Network:
 
     def _of(self, where: ResourceId) -> NetworkManagementClient:
         return self._clients.of(where.subscription)
+
+    def check_readable(self, *resource_ids: str) -> None:
+        """Raise `OutsideAllowedScopes` where a resource lies outside the scopes that may be read."""
+        for resource_id in resource_ids:
+            if not self._settings.may_read(resource_id):
+                scopes = "; ".join(self._settings.read_scopes or ())
+                raise OutsideAllowedScopes(
+                    f"{resource_id} lies outside the scopes that this service reads ({scopes}): have its"
+                    " operator extend AMLFS_READ_SCOPES."
+                )
 
     async def reach(self) -> dict[str, int]:
         """Ask ARM for the subscriptions that the identity can see; returns how many."""
@@ -161,6 +173,7 @@ class Network:
 
     async def nsg(self, nsg_id: str) -> NetworkSecurityGroup:
         """Read an NSG; raises `NotFound`."""
+        self.check_readable(nsg_id)
         where = parse_id(nsg_id)
         with translated(f"Reading the network security group {where}"):
             document: Any = await self._of(where).network_security_groups.get(
@@ -170,6 +183,7 @@ class Network:
 
     async def virtual_network(self, network_id: str) -> VirtualNetwork:
         """Read a virtual network with its subnets; raises `NotFound`."""
+        self.check_readable(network_id)
         where = parse_id(network_id)
         with translated(f"Reading the virtual network {where}"):
             document: Any = await self._of(where).virtual_networks.get(
@@ -179,6 +193,7 @@ class Network:
 
     async def file_system(self, file_system_id: str) -> Document:
         """Read an AMLFS file system; raises `NotFound`."""
+        self.check_readable(file_system_id)
         where = parse_id(file_system_id)
         request = HttpRequest("GET", file_system_id, params={"api-version": self._api.file_systems})
         with translated(f"Reading the file system {where}"):

@@ -296,6 +296,7 @@ class PartSweep:
     def _live(self, guard: Guard, nsg: Document | GuardError | None) -> Live:
         """Put a guard's live state together from the lists; raises `GuardError`."""
         intent = guard.intent
+        self._services.network.check_readable(guard.nsg_id, *(one for _, one in intent.ids()))
         problems = [nsg, *(self._broken.get(one) for one in guard.watched)]
         for watched in guard.watched:
             problems += [

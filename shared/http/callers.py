@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
 from typing import TYPE_CHECKING
 
 from shared.context import correlation_id
+from shared.keys import is_signed_in
 from shared.log_events import log_event
 
 if TYPE_CHECKING:
@@ -23,14 +23,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("amlfs.writes")
 
-SIGN_IN = "WEBSITE_AUTH_ENABLED"
 UNKNOWN = "unknown"
 
 
 def caller_of(request: func.HttpRequest) -> str:
     """Return the signed-in principal where sign-in is on, else the caller's address."""
     headers = request.headers
-    if os.environ.get(SIGN_IN, "").lower() in ("true", "1"):
+    if is_signed_in():
         for name in ("x-ms-client-principal-name", "x-ms-client-principal-id"):
             if headers.get(name):
                 return str(headers[name])

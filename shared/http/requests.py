@@ -56,12 +56,21 @@ def read_json(request: func.HttpRequest) -> object:
 
 
 def network_for(statement: IntentStatement, *, live: bool) -> Network | None:
-    """Return how ARM is read, where a request needs it; else no SDK is even imported."""
+    """Return how ARM is read, where a request needs it; else no SDK is even imported.
+
+    Raises:
+        OutsideAllowedScopes: the statement names something outside the scopes that may be read.
+    """
     if not live and not statement.ids():
         return None
     from shared.cloud.network import Network  # noqa: PLC0415 - a cold start pays for it
 
-    return Network(read_settings())
+    network = Network(read_settings())
+    named = [resource_id for _, resource_id in statement.ids()]
+    if live and statement.network_security_group_id:
+        named.append(statement.network_security_group_id)
+    network.check_readable(*named)
+    return network
 
 
 def read_flag(request: func.HttpRequest, name: str) -> bool:

@@ -297,3 +297,15 @@ def test_missing_rights_are_announced_once(guarded) -> None:
     guarded.azure.client.delete("/_box/faults")
     guarded.post("reconcile")
     assert guarded.types() == ["failed", "restored"]
+
+
+@pytest.mark.in_process
+def test_a_guard_outside_the_read_scopes_fails_once(guarded, monkeypatch) -> None:
+    """Scopes that were narrowed after it was registered."""
+    monkeypatch.setenv("AMLFS_READ_SCOPES", "/subscriptions/none")
+    monkeypatch.setenv("AMLFS_ALLOWED_SCOPES", "/subscriptions/none")
+    for _ in range(3):
+        guarded.run("sweep")
+        guarded.quiet()
+    assert guarded.types() == ["failed"]
+    assert "AMLFS_READ_SCOPES" in guarded.get()["status"]["reason"]

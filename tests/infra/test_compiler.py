@@ -93,6 +93,27 @@ def test_the_whole_subscription_must_be_asked_for(bicep, copied) -> None:
     assert scopes == [f"/subscriptions/{CONTEXT['--subscription-id']}"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("/subnets/functions'", "/subnets/func_tions'", "network.functionsSubnetId"),
+        ("/subnets/endpoints'", "/subnets/functions'", "network.endpointsSubnetId"),
+        ("['198.51.100.0/24', '203.0.113.7/32']", "[]", "network.allowedCallers"),
+    ],
+    ids=["underscore", "one subnet for both", "no callers"],
+)
+def test_a_network_that_flex_cannot_use_fails_with_a_sentence(
+    bicep, copied, before, after, said
+) -> None:
+    parameters = copied / "examples/several-subscriptions.bicepparam"
+    text = parameters.read_text(encoding="utf-8")
+    assert before in text
+    parameters.write_text(text.replace(before, after), encoding="utf-8")
+    done = snapshot(bicep, parameters, "overwrite")
+    assert done.returncode != 0
+    assert said in done.stdout + done.stderr
+
+
 def test_every_parameter_file_has_its_snapshot() -> None:
     assert [name(path) for path in PARAMETERS if not snapshot_of(path).exists()] == []
     assert len(list(INFRA.rglob("*.snapshot.json"))) == len(PARAMETERS)

@@ -16,7 +16,9 @@ from shared.settings import read_settings
 from tests import ROOT
 from tests.infra.snapshots import INFRA, named, of_type, settings_of
 
-NAME = re.compile(r"(AMLFS|AZURE|IDENTITY|OTEL)_[A-Z0-9_]+|AMLFS_STORE__\w+|AzureWebJobs\w+")
+NAME = re.compile(
+    r"(AMLFS|AZURE|IDENTITY|OTEL|WEBSITE)_[A-Z0-9_]+|AMLFS_STORE__\w+|AzureWebJobs\w+"
+)
 
 OF_THE_HOST = {
     "AzureWebJobsStorage__blobServiceUri",
@@ -31,6 +33,7 @@ NOT_DEPLOYED = {
     "AzureWebJobsStorage": "a connection string, as Azurite has one: a secret in Azure",
     "AzureWebJobsStorage__accountName": "the service URIs say it for every cloud",
     "IDENTITY_ENDPOINT": "the platform sets it",
+    "WEBSITE_AUTH_ENABLED": "the platform sets it",
     "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": "OpenTelemetry's own finer word for the one that is set",
 }
 """What the code reads and the template leaves alone, and why."""
