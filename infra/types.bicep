@@ -142,7 +142,7 @@ type Tuning = {
   @maxValue(1000)
   httpConcurrency: int?
 
-  @description('Keep one instance of on_network_change ready: events are handled without a cold start, for about 15 $ a month.')
+  @description('Keep one instance of on_network_change ready: events are handled without a cold start, for about 21 $ a month (infra/costs.py).')
   alwaysReady: bool?
 
   @description('ARM scopes that are read on a caller\'s word, beside what may be written. Without it: what the reader role permits.')
