@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,11 @@ async def report_details(_: func.HttpRequest) -> func.HttpResponse:
             "store": store,
             "arm": arm,
             "guards": guards,
-            "serviceTags": {"changeNumber": tags.change_number, "published": tags.published},
+            "serviceTags": {
+                "changeNumber": tags.change_number,
+                "published": tags.published,
+                "ageDays": tags.age_days(datetime.now(UTC).date()),
+            },
         },
         200 if is_up else 503,
     )

@@ -275,6 +275,9 @@ def test_without_the_cli_it_says_so(tmp_path) -> None:
         "ad sp create --id",
         "provider operation show --namespace --query",
         "role definition list --name",
+        "functionapp scale config show --name --resource-group",
+        "cloud set --name",
+        "functionapp list-flexconsumption-locations",
     ],
 )
 def test_the_real_cli_knows_these_words(words) -> None:
