@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from shared.amlfs.advice import Notice, advise
 from shared.amlfs.catalogue import load_catalogue
 from shared.amlfs.statement import SUBNET_ID
 from shared.amlfs.verification import extent_of
-from shared.cloud.resources import parent_id, reading, same_id
+from shared.cloud.arm_body import ArmBody
+from shared.cloud.resources import parent_id, same_id
 from shared.errors import FieldError, InvalidInput, NotFound
 from shared.nsg.locations import plain
 from shared.nsg.service_tags import shipped_service_tags
@@ -139,14 +140,14 @@ class Located:
     location: str | None = None
 
 
-def locate(file_system: Mapping[str, Any]) -> Located:
+def locate(file_system: object) -> Located:
     """Return where a file system is; raises `InvalidInput` or `UnexpectedAnswer`."""
-    with reading("file system", file_system):
-        subnet = (file_system.get("properties") or {}).get("filesystemSubnet")
-    if not isinstance(subnet, str) or not SUBNET_ID.fullmatch(subnet):
+    body = ArmBody.of(file_system, "file system")
+    subnet = body.body("properties").text("filesystemSubnet")
+    if not SUBNET_ID.fullmatch(subnet):
         message = f"ARM does not say in which subnet it is, but {subnet!r}."
         raise InvalidInput([FieldError("/intent/fileSystemId", message)])
-    return Located(subnet, str(file_system.get("location", "")))
+    return Located(subnet, body.text("location"))
 
 
 def stated_subnet(statement: IntentStatement) -> str | None:

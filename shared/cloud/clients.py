@@ -11,14 +11,12 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import aiohttp
-from azure.core.exceptions import ServiceRequestError, ServiceResponseError
 from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.policies import AsyncRetryPolicy, SansIOHTTPPolicy
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.mgmt.network.aio import NetworkManagementClient
 
 from shared.cloud.credentials import make_credential
+from shared.cloud.transport import Distrusted, PinnedTransport
 from shared.context import correlation_id, count_call, count_throttled, seconds_left
 
 if TYPE_CHECKING:
@@ -61,6 +59,8 @@ class PatientRetries(AsyncRetryPolicy[Any, Any]):
         self, settings: dict[str, Any], response: Any = None, error: Exception | None = None
     ) -> bool:
         """Whether to try once more."""
+        if isinstance(error, Distrusted):
+            return False
         if response is not None and response.http_request.method not in ("GET", "HEAD"):
             return False
         again = super().increment(settings, response, error)
@@ -70,37 +70,14 @@ class PatientRetries(AsyncRetryPolicy[Any, Any]):
         return again and wait < seconds_left()
 
 
-class HonestTransport(AioHttpTransport):  # type: ignore[misc] # exported lazily
-    """Sends a request once, and tells one that never left from one whose answer never came.
-
-    aiohttp sends a PUT again by itself when a connection breaks. The second one meets an etag that
-    the first one may have changed, and nobody could tell that the write was ours.
-    """
-
-    async def open(self) -> None:
-        """Open the session."""
-        await super().open()
-        if self.session is not None:
-            self.session._retry_connection = False
-
-    async def send(self, request: Any, **options: Any) -> Any:
-        """Send one request."""
-        try:
-            return await super().send(request, **options)
-        except ServiceRequestError as error:
-            if isinstance(error.__cause__, aiohttp.ClientConnectorError):
-                raise
-            raise ServiceResponseError(error.__cause__, error=error.__cause__) from error
-
-
 class Clients:
     """The clients of one event loop."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._credential = make_credential(settings)
-        self._transport = HonestTransport(
-            connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
+        self._transport = PinnedTransport(
+            settings.arm_endpoint, connection_timeout=CONNECT_SECONDS, read_timeout=READ_SECONDS
         )
         self._by_subscription: dict[str, NetworkManagementClient] = {}
 
@@ -116,15 +93,10 @@ class Clients:
                 per_call_policies=[CallPolicy()],
                 retry_policy=PatientRetries(retry_total=3, retry_backoff_factor=0.2),
                 transport=self._transport,
+                permit_redirects=False,
                 polling_interval=POLL_SECONDS,
             )
         return client
-
-    def same_host(self, link: str | None) -> str:
-        """Return a link to a next page if it leads to ARM itself; tokens go nowhere else."""
-        own = urlsplit(self._settings.arm_endpoint)
-        other = urlsplit(link or "")
-        return link if link and (other.scheme, other.netloc) == (own.scheme, own.netloc) else ""
 
     async def close(self) -> None:
         """Give back connections and the credential's own."""

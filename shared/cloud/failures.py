@@ -12,6 +12,7 @@ from azure.core.exceptions import (
     ServiceResponseError,
 )
 
+from shared.cloud.transport import Distrusted
 from shared.errors import (
     ArmAnswer,
     ArmRefused,
@@ -21,6 +22,7 @@ from shared.errors import (
     OutcomeUnknown,
     PreconditionFailed,
     Transient,
+    UnexpectedAnswer,
 )
 
 if TYPE_CHECKING:
@@ -44,6 +46,8 @@ def translate(error: AzureError, what: str) -> GuardError:
     """Return the service's own error for one of the SDK's; `what` names what was tried."""
     if isinstance(error, HttpResponseError) and error.response is not None:
         return refusal(error, what)
+    if isinstance(error, Distrusted):
+        return UnexpectedAnswer(f"{what}: {error}", ArmAnswer(None, "UnexpectedAnswer", None))
     if isinstance(error, ClientAuthenticationError):
         return ArmRefused(
             f"{what}: no sign-in works ({first_line(error)}). In Azure, give the Function app a"
@@ -77,6 +81,8 @@ def refusal(error: HttpResponseError, what: str) -> GuardError:
         return Transient(text, delay, arm, is_throttled=status == 429)
     if status == 409:
         return Conflict("locked" if code == LOCKED else "arm-conflict", text, arm=arm)
+    if 200 <= status < 300:
+        return UnexpectedAnswer(f"{what}: {status} is no answer that ARM gives here.", arm)
     by_status = {404: NotFound, 412: PreconditionFailed}
     return by_status.get(status, ArmRefused)(text, arm)
 

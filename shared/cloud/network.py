@@ -14,6 +14,7 @@ from azure.core.rest import HttpRequest
 from azure.mgmt.core.polling.arm_polling import AzureAsyncOperationPolling, BodyContentPolling
 from azure.mgmt.core.polling.async_arm_polling import AsyncARMPolling
 
+from shared.cloud.arm_body import ArmBody
 from shared.cloud.clients import POLL_SECONDS, clients
 from shared.cloud.failures import translate
 from shared.cloud.resources import (
@@ -23,10 +24,10 @@ from shared.cloud.resources import (
     read_network,
     read_nsg,
 )
+from shared.cloud.transport import Distrusted
 from shared.context import seconds_left
 from shared.errors import (
     ArmAnswer,
-    ArmRefused,
     GuardError,
     OutcomeUnknown,
     OutsideAllowedScopes,
@@ -40,13 +41,17 @@ if TYPE_CHECKING:
 
     from azure.mgmt.network.aio import NetworkManagementClient
 
-    from shared.cloud.resources import Document, ResourceId, Subnet
+    from shared.cloud.arm_body import Document
+    from shared.cloud.resources import ResourceId, Subnet
     from shared.settings import Settings
 
 log = logging.getLogger(__name__)
 
 OPERATION_ENDED = 200
 """The status of a poll that says that an operation has failed or was canceled."""
+
+MOST_PAGES = 2_000
+"""Of one list; a subscription has far fewer NSGs than fit on them."""
 
 NSGS = "Microsoft.Network/networkSecurityGroups"
 NETWORKS = "Microsoft.Network/virtualNetworks"
@@ -82,6 +87,15 @@ class FirstAnswer(AsyncARMPolling):
         self.body = body if isinstance(body, dict) else {}
         super().initialize(client, initial_response, deserialization_callback)
 
+    async def update_status(self) -> None:
+        """Poll once; raises `Distrusted` where the answer is none to a poll."""
+        try:
+            await super().update_status()
+        except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+            raise Distrusted(
+                f"The poll's answer cannot be read ({type(error).__name__})."
+            ) from error
+
     async def _delay(self) -> None:
         """Wait for the next poll, if it can come in time."""
         seconds = self._extract_delay()
@@ -90,6 +104,7 @@ class FirstAnswer(AsyncARMPolling):
                 "ARM has accepted the write and is still carrying it out. Ask again: it is not done"
                 " twice.",
                 seconds,
+                ArmAnswer(None, "InProgress", None),
             )
         await super()._delay()
 
@@ -115,13 +130,12 @@ class RunningWrite:
             That body, with the etag that the resource has afterwards where it is known.
 
         Raises:
-            OutcomeUnknown: ARM's answer does not show what it has accepted.
             Busy: another operation has superseded this one.
             StillRunning: it takes longer than there is time.
         """
         if self._failure is not None:
             raise self._failure
-        last: Document = {}
+        last: object = {}
         try:
             with translated(self._what):
                 last = await self._poller.result()
@@ -130,10 +144,8 @@ class RunningWrite:
         except GuardError as error:
             if error.arm is None or error.arm.status == OPERATION_ENDED:
                 raise
-        body = self._polling.body
-        if not isinstance(body.get("properties"), dict):
-            raise OutcomeUnknown(f"{self._what}: ARM's answer does not show what it has accepted.")
-        return body | {"etag": last.get("etag", "")}
+        etag = last.get("etag") if isinstance(last, dict) else None
+        return self._polling.body | {"etag": etag if isinstance(etag, str) else ""}
 
 
 class Network:
@@ -169,7 +181,11 @@ class Network:
         with translated("Reaching Azure"):
             response = await self._clients.of("none").send_request(request)
             response.raise_for_status()
-            return {"subscriptions": len(response.json().get("value") or ())}
+            found = response.json()
+        value = found.get("value") if isinstance(found, dict) else None
+        if not isinstance(value, list):
+            raise unexpected("ARM's list of subscriptions is none.")
+        return {"subscriptions": len(value)}
 
     async def nsg(self, nsg_id: str) -> NetworkSecurityGroup:
         """Read an NSG; raises `NotFound`."""
@@ -179,7 +195,7 @@ class Network:
             document: Any = await self._of(where).network_security_groups.get(
                 where.group, where.name, cls=raw, **self._version
             )
-        return read_nsg(document)
+        return read_nsg(document, nsg_id)
 
     async def virtual_network(self, network_id: str) -> VirtualNetwork:
         """Read a virtual network with its subnets; raises `NotFound`."""
@@ -189,7 +205,7 @@ class Network:
             document: Any = await self._of(where).virtual_networks.get(
                 where.group, where.name, cls=raw, **self._version
             )
-        return read_network(document)
+        return read_network(document, network_id)
 
     async def file_system(self, file_system_id: str) -> Document:
         """Read an AMLFS file system; raises `NotFound`."""
@@ -199,8 +215,8 @@ class Network:
         with translated(f"Reading the file system {where}"):
             response = await self._of(where).send_request(request)
             response.raise_for_status()
-            document: Document = response.json()
-        return document
+            document = response.json()
+        return ArmBody.of(document, "file system", file_system_id).document
 
     async def pages(self, subscription: str, kind: str) -> AsyncIterator[list[Document]]:
         """Yield all resources of a type in a subscription, page by page, as ARM sends them.
@@ -211,19 +227,24 @@ class Network:
         api = self._api.file_systems if kind == FILE_SYSTEMS else self._api.network
         link = f"/subscriptions/{subscription}/providers/{kind}?api-version={api}"
         client = self._clients.of(subscription)
+        seen: set[str] = set()
         while link:
+            if link in seen or len(seen) == MOST_PAGES:
+                raise unexpected(f"ARM's list of {kind} in subscription {subscription} has no end.")
+            seen.add(link)
             with translated(f"Listing {kind} of subscription {subscription}"):
                 response = await client.send_request(HttpRequest("GET", link))
                 response.raise_for_status()
                 page = response.json()
-            if not isinstance(page, dict):
-                raise UnexpectedAnswer(
-                    f"ARM's list of {kind} in subscription {subscription} is no object.",
-                    ArmAnswer(None, "UnexpectedAnswer", None),
+            value = page.get("value") if isinstance(page, dict) else None
+            if not isinstance(value, list):
+                raise unexpected(f"ARM's list of {kind} in subscription {subscription} is none.")
+            yield [one for one in value if is_resource(one)]
+            link = page.get("nextLink") or ""
+            if not isinstance(link, str):
+                raise unexpected(
+                    f"ARM's list of {kind} in subscription {subscription} goes on oddly."
                 )
-            value = page.get("value")
-            yield [one for one in value if is_resource(one)] if isinstance(value, list) else []
-            link = self._clients.same_host(page.get("nextLink"))
 
     async def start_nsg_write(self, nsg_id: str, body: Any, etag: str | None) -> RunningWrite:
         """Replace an NSG that is as it was read, or create one that is not there.
@@ -253,6 +274,7 @@ class Network:
                 cls=raw,
                 **self._version,
             ),
+            lambda answer: read_nsg(answer, nsg_id),
         )
 
     async def start_subnet_write(self, subnet: Subnet, body: Any) -> RunningWrite:
@@ -273,7 +295,19 @@ class Network:
                 cls=raw,
                 **self._version,
             ),
+            lambda answer: ArmBody.of(answer, "subnet", subnet.id).body("properties"),
         )
+
+
+def unexpected(what: str) -> UnexpectedAnswer:
+    """Return that an answer of ARM cannot be what was asked for."""
+    return UnexpectedAnswer(what, ArmAnswer(None, "UnexpectedAnswer", None))
+
+
+def unknown_outcome(what: str, error: GuardError) -> OutcomeUnknown:
+    """Return that ARM may have taken a write, because its answer cannot be believed."""
+    text = f"{what}: ARM's answer cannot be read, so that it is not known what it took ({error})."
+    return OutcomeUnknown(text, arm=error.arm or ArmAnswer(None, None, None))
 
 
 def is_resource(element: object) -> bool:
@@ -285,17 +319,38 @@ def is_resource(element: object) -> bool:
 
 
 async def started(
-    what: str, polling: FirstAnswer, begin: Callable[[FirstAnswer], Awaitable[Any]]
+    what: str,
+    polling: FirstAnswer,
+    begin: Callable[[FirstAnswer], Awaitable[Any]],
+    read: Callable[[object], object],
 ) -> RunningWrite:
-    """Send a write; what goes wrong once ARM has accepted it is kept for `finish`."""
+    """Send a write; what goes wrong once ARM has accepted it is kept for `finish`.
+
+    Args:
+        what: is written, in words.
+        polling: notes what ARM answers first.
+        begin: sends it.
+        read: reads the resource that ARM answers with; raises `UnexpectedAnswer`.
+
+    Raises:
+        OutcomeUnknown: the connection broke, or the answer is not the resource that was written.
+    """
+    failure: GuardError | None = None
+    poller = None
     try:
         with translated(what):
             poller = await begin(polling)
+    except UnexpectedAnswer as error:
+        raise unknown_outcome(what, error) from error
     except GuardError as error:
         if not polling.accepted:
             raise
-        return RunningWrite(what, polling, None, error)
-    return RunningWrite(what, polling, poller, None)
+        failure = error
+    try:
+        read(polling.body)
+    except UnexpectedAnswer as error:
+        raise unknown_outcome(what, error) from error
+    return RunningWrite(what, polling, poller, failure)
 
 
 @contextmanager
@@ -305,8 +360,8 @@ def translated(what: str) -> Iterator[None]:
         yield
     except AzureError as error:
         raise translate(error, what) from error
-    except ValueError as error:  # a body that is no JSON
-        raise ArmRefused(f"{what}: {error}", ArmAnswer(None, None, None)) from error
+    except (ValueError, RecursionError) as error:  # a body that is no JSON, or nested too deep
+        raise unexpected(f"{what}: ARM's answer is no JSON ({str(error)[:100]}).") from error
 
 
 def raw(response: Any, _: Any, __: Any) -> Any:

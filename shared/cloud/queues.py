@@ -18,9 +18,10 @@ from azure.core.exceptions import AzureError
 from azure.storage.queue import TextBase64EncodePolicy
 from azure.storage.queue.aio import QueueServiceClient
 
-from shared.cloud.clients import LOOPBACK, HonestTransport
+from shared.cloud.clients import LOOPBACK
 from shared.cloud.credentials import make_credential
 from shared.cloud.failures import translate
+from shared.cloud.transport import PinnedTransport
 from shared.context import seconds_left
 from shared.errors import Misconfigured
 
@@ -79,7 +80,7 @@ def service(settings: Settings) -> QueueServiceClient:
     key = asyncio.get_running_loop(), place
     if key not in _services:
         options: dict[str, Any] = {
-            "transport": HonestTransport(connection_timeout=5, read_timeout=SECONDS),
+            "transport": PinnedTransport(connection_timeout=5, read_timeout=SECONDS),
             "retry_total": 2,
             "initial_backoff": 1,
             "increment_base": 1,

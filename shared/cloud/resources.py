@@ -6,17 +6,14 @@ Ids are compared without case: ARM answers them in any.
 from __future__ import annotations
 
 import re
-from contextlib import contextmanager
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from shared.errors import ArmAnswer, UnexpectedAnswer
+from shared.cloud.arm_body import ArmBody, Document
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-Document = dict[str, Any]
+    from collections.abc import Iterable
 
 READ_ONLY = (
     "provisioningState",
@@ -42,28 +39,6 @@ class ResourceId:
 
     def __str__(self) -> str:
         return self.child or self.name
-
-
-@contextmanager
-def reading(what: str, document: object) -> Iterator[None]:
-    """Turn whatever a document's shape makes fail into `UnexpectedAnswer`."""
-    try:
-        yield
-    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-        resource_id = document.get("id") if isinstance(document, dict) else None
-        raise UnexpectedAnswer(
-            f"ARM shows the {what} {resource_id or '(without an id)'} in a way that cannot be read:"
-            f" {type(error).__name__}: {error}.",
-            ArmAnswer(None, "UnexpectedAnswer", None),
-        ) from error
-
-
-def documents(value: Any) -> list[Document]:
-    """Return a list of JSON objects; raises `TypeError` for anything else."""
-    items = [] if value is None else value
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise TypeError(f"a list of objects is expected, and not {str(value)[:80]}")
-    return items
 
 
 def parse_id(resource_id: str) -> ResourceId:
@@ -112,19 +87,20 @@ class NetworkSecurityGroup:
         return {**whole, "properties": {**kept, "securityRules": rules}}
 
 
-def read_nsg(document: Document) -> NetworkSecurityGroup:
-    """Read an NSG's body; raises `UnexpectedAnswer`."""
-    with reading("network security group", document):
-        properties = document.get("properties") or {}
-        return NetworkSecurityGroup(
-            id=str(document["id"]),
-            etag=str(document.get("etag", "")),
-            state=str(properties.get("provisioningState", "")),
-            rules=tuple(documents(properties.get("securityRules"))),
-            subnets=ids(properties.get("subnets")),
-            interfaces=ids(properties.get("networkInterfaces")),
-            document=document,
-        )
+def read_nsg(document: object, wanted: str | None = None) -> NetworkSecurityGroup:
+    """Read an NSG's body, of the id that was asked for; raises `UnexpectedAnswer`."""
+    body = ArmBody.of(document, "network security group", wanted)
+    properties = body.body("properties")
+    rules = properties.bodies("securityRules", required=True)
+    return NetworkSecurityGroup(
+        id=body.resource_id,
+        etag=body.text("etag"),
+        state=properties.text("provisioningState"),
+        rules=tuple(rule.document for rule in rules),
+        subnets=ids_in(properties, "subnets"),
+        interfaces=ids_in(properties, "networkInterfaces"),
+        document=body.document,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,68 +154,70 @@ class VirtualNetwork:
         return self.subnets.get(parse_id(subnet_id).child.lower())
 
 
-def read_network(document: Document, *, slim: bool = False) -> VirtualNetwork:
-    """Read a virtual network's body; raises `UnexpectedAnswer`.
+def read_network(
+    document: object, wanted: str | None = None, *, slim: bool = False
+) -> VirtualNetwork:
+    """Read a virtual network's body, of the id that was asked for; raises `UnexpectedAnswer`.
 
     A slim one cannot be written back, and takes little memory.
     """
-    with reading("virtual network", document):
-        properties = document.get("properties") or {}
-        peerings = [
-            peering.get("properties") or {}
-            for peering in documents(properties.get("virtualNetworkPeerings"))
-        ]
-        subnets = [read_subnet(one, slim=slim) for one in documents(properties.get("subnets"))]
-        by_name = {parse_id(subnet.id).child.lower(): subnet for subnet in subnets}
-        has_remote_gateway = any(peering.get("useRemoteGateways") for peering in peerings)
-        return VirtualNetwork(
-            id=str(document["id"]),
-            location=str(document.get("location", "")),
-            space=ipv4(prefixes_in(properties.get("addressSpace"))),
-            peered=ipv4(
-                prefix
-                for peering in peerings
-                for field in ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace")
-                for prefix in prefixes_in(peering.get(field))
-            ),
-            has_gateway=GATEWAY_SUBNET in by_name or has_remote_gateway,
-            subnets=by_name,
-        )
+    body = ArmBody.of(document, "virtual network", wanted)
+    properties = body.body("properties")
+    peerings = [one.maybe_body("properties") for one in properties.bodies("virtualNetworkPeerings")]
+    subnets = [read_subnet(one, slim=slim) for one in properties.bodies("subnets")]
+    by_name = {parse_id(subnet.id).child.lower(): subnet for subnet in subnets}
+    has_remote_gateway = any(one.document.get("useRemoteGateways") for one in peerings)
+    return VirtualNetwork(
+        id=body.resource_id,
+        location=body.text("location"),
+        space=ipv4(prefixes_in(properties.body("addressSpace"))),
+        peered=ipv4(
+            prefix
+            for one in peerings
+            for field in ("remoteAddressSpace", "remoteVirtualNetworkAddressSpace")
+            for prefix in prefixes_in(one.maybe_body(field))
+        ),
+        has_gateway=GATEWAY_SUBNET in by_name or has_remote_gateway,
+        subnets=by_name,
+    )
 
 
-def read_subnet(document: Document, *, slim: bool = False) -> Subnet:
-    """Read a subnet's body; see `read_network`."""
-    with reading("subnet", document):
-        properties = document.get("properties") or {}
-        one, several = properties.get("addressPrefix"), properties.get("addressPrefixes") or ()
-        nsg = properties.get("networkSecurityGroup") or {}
-        return Subnet(
-            id=str(document["id"]),
-            etag=str(document.get("etag", "")),
-            prefixes=tuple(dict.fromkeys(map(ip_network, filter(None, (one, *several))))),
-            nsg_id=resource_id(nsg["id"]) if nsg.get("id") else None,
-            has_routes=bool(properties.get("routeTable")),
-            document={} if slim else document,
-        )
+def read_subnet(body: ArmBody, *, slim: bool = False) -> Subnet:
+    """Read a subnet as its virtual network shows it; see `read_network`."""
+    properties = body.body("properties")
+    one, several = properties.text("addressPrefix"), properties.texts("addressPrefixes")
+    nsg = properties.maybe_body("networkSecurityGroup")
+    subnet_id = body.id()
+    if not parse_id(subnet_id).child:
+        raise body.unexpected("the id of a subnet is expected")
+    return Subnet(
+        id=subnet_id,
+        etag=body.text("etag"),
+        prefixes=tuple(dict.fromkeys(networks(properties, filter(None, (one, *several))))),
+        nsg_id=nsg.id() if nsg.document.get("id") else None,
+        has_routes=properties.has("routeTable"),
+        document={} if slim else body.document,
+    )
 
 
-def prefixes_in(space: Document | None) -> list[str]:
+def prefixes_in(space: ArmBody) -> list[IPv4Network | IPv6Network]:
     """Return the prefixes of an address space."""
-    return list((space or {}).get("addressPrefixes") or ())
+    return networks(space, space.texts("addressPrefixes"))
 
 
-def ipv4(prefixes: Any) -> tuple[IPv4Network, ...]:
-    """Return the IPv4 networks among some prefixes."""
-    networks = map(ip_network, prefixes)
-    return tuple(dict.fromkeys(n for n in networks if isinstance(n, IPv4Network)))
+def networks(body: ArmBody, prefixes: Iterable[str]) -> list[IPv4Network | IPv6Network]:
+    """Return the networks that some prefixes of a body are."""
+    try:
+        return [ip_network(prefix) for prefix in prefixes]
+    except ValueError as error:
+        raise body.unexpected(f"{str(error)[:200]}") from error
 
 
-def ids(references: Any) -> tuple[str, ...]:
+def ipv4(prefixes: Iterable[IPv4Network | IPv6Network]) -> tuple[IPv4Network, ...]:
+    """Return the IPv4 networks among some prefixes, each once."""
+    return tuple(dict.fromkeys(one for one in prefixes if isinstance(one, IPv4Network)))
+
+
+def ids_in(body: ArmBody, name: str) -> tuple[str, ...]:
     """Return the ids in a list of `{"id": …}`."""
-    return tuple(resource_id(one["id"]) for one in documents(references) if "id" in one)
-
-
-def resource_id(value: Any) -> str:
-    """Return an id of a resource; raises `TypeError` or `IndexError` for what is none."""
-    parse_id(value)
-    return str(value)
+    return tuple(one.id() for one in body.bodies(name) if "id" in one.document)

@@ -9,9 +9,10 @@ from azure.core.exceptions import AzureError
 from azure.core.messaging import CloudEvent
 from azure.eventgrid.aio import EventGridPublisherClient
 
-from shared.cloud.clients import CallPolicy, HonestTransport
+from shared.cloud.clients import CallPolicy
 from shared.cloud.credentials import OneScope, make_credential
 from shared.cloud.failures import translate
+from shared.cloud.transport import PinnedTransport
 from shared.errors import Misconfigured
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Publisher:
             endpoint,
             OneScope(self._credential, settings.topic_scope),
             per_call_policies=[CallPolicy(counted=False)],
-            transport=HonestTransport(connection_timeout=5, read_timeout=SECONDS),
+            transport=PinnedTransport(endpoint, connection_timeout=5, read_timeout=SECONDS),
+            permit_redirects=False,
             retry_total=1,
         )
 

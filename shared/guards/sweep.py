@@ -41,7 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from shared.applying.live import Live
-    from shared.cloud.resources import Document, VirtualNetwork
+    from shared.cloud.arm_body import Document
+    from shared.cloud.resources import VirtualNetwork
     from shared.cloud.store import Store
     from shared.guards.reconcile import GuardServices
 

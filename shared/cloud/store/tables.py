@@ -27,6 +27,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from shared.cloud.failures import translate
 from shared.cloud.store import SCHEMA_VERSION, Body, Record, read_record
+from shared.cloud.transport import PinnedTransport
 from shared.errors import Misconfigured, PreconditionFailed
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ if TYPE_CHECKING:
 TABLE = "amlfsguard"
 CHUNK = 60 * 1024
 """Bytes of a property; the limit is 64 KiB."""
+
+
+def pinned() -> dict[str, Any]:
+    """Return the options of a client that talks to its own host alone."""
+    return {"transport": PinnedTransport(), "permit_redirects": False}
 
 
 class TableStore:
@@ -65,10 +71,11 @@ class TableStore:
         if uri:
             from shared.cloud.credentials import make_credential  # noqa: PLC0415
 
-            return cls(TableServiceClient(endpoint=uri, credential=make_credential(settings)))
+            credential = make_credential(settings)
+            return cls(TableServiceClient(endpoint=uri, credential=credential, **pinned()))
         connection = get("AzureWebJobsStorage")
         if connection:
-            return cls(TableServiceClient.from_connection_string(connection))
+            return cls(TableServiceClient.from_connection_string(connection, **pinned()))
         raise Misconfigured(
             "AMLFS_STORE is table, but no storage account is named: set AMLFS_STORE__tableServiceUri"
             " (https://ACCOUNT.table.core.windows.net) or AzureWebJobsStorage."

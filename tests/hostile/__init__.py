@@ -1,0 +1,1 @@
+"""Attacks: answers of ARM, requests and events that are made to hurt."""
