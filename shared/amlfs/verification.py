@@ -13,8 +13,8 @@ from shared.nsg.extents import ADDRESSES, HOST, Extents, read_prefix
 from shared.nsg.proofs import Proof, ProofVerdict, Prover
 from shared.nsg.rules import Access, Direction
 from shared.packets.axis import Bounds
+from shared.packets.budget import TooIntricateError
 from shared.packets.intervals import complement, difference, union
-from shared.packets.space import TooIntricateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -7,7 +7,6 @@ does not is raised at once.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import random
 import time
@@ -40,6 +39,7 @@ from shared.nsg.limits import RULES_PER_NSG
 from shared.planning.changes import Action
 from shared.planning.documents import read_documents
 from shared.planning.plan import ForeignRules
+from shared.pools import compute
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Sequence
@@ -211,7 +211,7 @@ class ApplyRun:
         """Read live state and plan; what was read also shows which lost answers were a yes."""
         live = await read_live(self.statement, self._network)
         await self._settle(live)
-        return await asyncio.to_thread(plan_live, live, self.options.foreign_rules)
+        return await compute(plan_live, live, self.options.foreign_rules)
 
     def check_idle(self, planned: LivePlan) -> None:
         """Raise `Busy` while somebody else's operation on the NSG is under way.

@@ -21,6 +21,7 @@ from shared.errors import FieldError, InvalidInput, NotFound
 from shared.nsg.locations import plain
 from shared.nsg.service_tags import shipped_service_tags
 from shared.planning.plan import ForeignRules, Question
+from shared.pools import compute
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -124,7 +125,7 @@ async def read_live(
     nsg, networks = await asyncio.gather(read_nsg(network, nsg_id, must_exist=must_exist), read)
     if nsg and network and located.subnet_id is None:
         networks |= await read_together(network, [*nsg.subnets])
-    return assemble(statement, located, nsg, networks)
+    return await compute(assemble, statement, located, nsg, networks)
 
 
 @dataclass(frozen=True, slots=True)

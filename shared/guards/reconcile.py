@@ -48,6 +48,7 @@ from shared.guards.policy import (
 from shared.guards.repository import ATTEMPTS, pause_briefly
 from shared.guards.saving import current_of, publish_outbox, save_decision
 from shared.log_events import log_event
+from shared.packets.budget import budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,8 +120,9 @@ class Reconciliation:
         if self._guard.conflict is not None or self._cause.kind in ASSERTING:
             await self._assert_claims()
         try:
-            async with within(seconds_left() - reserve()):
-                await self._look_and_restore()
+            with budget():
+                async with within(seconds_left() - reserve()):
+                    await self._look_and_restore()
         except Withdrawn as error:
             log.info("guard %s writes nothing: %s", self._guard.name, error)
             await self._look_again()

@@ -36,6 +36,8 @@ from shared.guards.repository import CLAIM_MISSING, GUARD
 from shared.guards.states import log_states, states_of
 from shared.guards.unreadable import announce_unreadable
 from shared.log_events import log_event
+from shared.packets.budget import budget
+from shared.pools import compute
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -277,7 +279,8 @@ class PartSweep:
             live = self._live(guard, nsg)
             if is_settled(guard) and guard.fingerprint == fingerprint_of(guard, live):
                 return False
-            seen = observe(guard, live, settings)
+            with budget():
+                seen = await compute(observe, guard, live, settings)
             if needs_work(guard, decide(guard, seen, SWEEP, now, settings.circuit)):
                 return True
         except Transient:

@@ -7,7 +7,7 @@ import json
 import logging
 import uuid
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 from urllib.parse import urlsplit
 
 import azure.functions as func
@@ -15,6 +15,8 @@ import azure.functions as func
 from shared.context import invocation
 from shared.errors import GuardError
 from shared.http.problems import Problem, internal_error, problem_of
+from shared.packets.budget import budget
+from shared.pools import compute, of_requests
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     Operation = Callable[..., Awaitable[func.HttpResponse]]
 
 log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
 
 CORRELATION = "x-ms-correlation-request-id"
 
@@ -43,8 +47,9 @@ def answered(*query: str) -> Callable[[Operation], Operation]:
             correlation = request.headers.get(CORRELATION) or str(uuid.uuid4())
             try:
                 check_query(request, query)
-                async with invocation(read_settings().request_seconds, correlation):
-                    response = await operation(request, **bindings)
+                with of_requests(), budget():
+                    async with invocation(read_settings().request_seconds, correlation):
+                        response = await operation(request, **bindings)
             except Exception as error:  # noqa: BLE001 - answered, and logged where nobody foresaw it
                 response = problem_for(error, operation).to_response(urlsplit(request.url).path)
             response.headers[CORRELATION] = correlation
@@ -80,6 +85,17 @@ def check_query(request: func.HttpRequest, known: Iterable[str]) -> None:
             "Wrong query",
             f"There is no query parameter {unknown[0]!r}: {has}.",
         )
+
+
+async def json_answer(
+    spell: Callable[P, object], *args: P.args, **options: P.kwargs
+) -> func.HttpResponse:
+    """Return a JSON answer that is worked out, and written, off the event loop."""
+
+    def spelled() -> bytes:
+        return json.dumps(spell(*args, **options), indent=2, ensure_ascii=False).encode()
+
+    return func.HttpResponse(await compute(spelled), mimetype="application/json")
 
 
 def json_response(

@@ -33,6 +33,7 @@ from shared.http.callers import caller_of, log_write
 from shared.http.guard_answers import GuardFilter, guard_json
 from shared.http.registration import Conditions, check_replaceable, etag_of, register
 from shared.http.requests import LONGEST_PAGE, read_json, read_limit
+from shared.pools import compute
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ async def show_history(request: func.HttpRequest) -> func.HttpResponse:
 async def put_guard(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `PUT /api/guards/{name}`: create or replace a guard, and prove (and restore) at once."""
     name = request.route_params["name"]
-    statement = read_document(GuardStatement, read_json(request))
+    statement = await compute(lambda: read_document(GuardStatement, read_json(request)))
     if not NAME.fullmatch(name):
         raise InvalidInput([FieldError("/name", f"The name in the path: {NAME_RULE}")])
     if (statement.name or name).lower() != name.lower():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from pydantic import StrictBool
@@ -15,7 +14,7 @@ from shared.applying.planned import about_plan, plan_live
 from shared.documents import Document, read_document
 from shared.errors import Conflict, FieldError
 from shared.guards.guard import ForeignRulesField, GuardName, GuardStatement, Mode, ModeField
-from shared.http.answers import answered, json_response
+from shared.http.answers import answered, json_answer
 from shared.http.callers import caller_of, log_write
 from shared.http.guard_answers import guard_json
 from shared.http.operations import accept_operation, is_asynchronous
@@ -29,6 +28,7 @@ from shared.http.verdicts import (
 from shared.http.verify import RulesStatement, read_both, read_given_rules
 from shared.planning.documents import read_documents
 from shared.planning.plan import ForeignRules, make_plan
+from shared.pools import compute
 from shared.settings import read_settings
 
 if TYPE_CHECKING:
@@ -102,21 +102,30 @@ class ApplyRequest(Document):
 @answered()
 async def plan_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/plan`: the changes that would make an NSG honour an intent."""
-    body = read_json(request)
-    asked = read_both(PlanRequest, body, read_given_rules(body).errors)
+    asked = await compute(read_plan, request)
     is_live = asked.security_rules is None
     live = await read_live(asked.intent, network_for(asked.intent, live=is_live), with_nsg=is_live)
     if is_live:
-        planned = await asyncio.to_thread(plan_live, live, asked.foreign_rules)
+        planned = await compute(plan_live, live, asked.foreign_rules)
         if planned.plan.blocked:
             raise shown_conflict(no_place(planned.plan.blocked))
-        return json_response(await asyncio.to_thread(live_plan_json, planned))
-    standing, _ = read_documents(asked.security_rules or [])
-    question = live.question(asked.foreign_rules, asked.extent(live))
-    plan = await asyncio.to_thread(make_plan, question, standing)
+        return await json_answer(live_plan_json, planned)
+    plan = await compute(plan_given, asked, live)
     if plan.blocked:
         raise shown_conflict(no_place(plan.blocked))
-    return json_response(await asyncio.to_thread(given_plan_json, live, plan))
+    return await json_answer(given_plan_json, live, plan)
+
+
+def read_plan(request: func.HttpRequest) -> PlanRequest:
+    """Read the body; raises `Problem` or `InvalidInput`."""
+    body = read_json(request)
+    return read_both(PlanRequest, body, read_given_rules(body).errors)
+
+
+def plan_given(asked: PlanRequest, live: Live) -> Plan:
+    """Plan for the rules that a caller gave."""
+    standing, _ = read_documents(asked.security_rules or [])
+    return make_plan(live.question(asked.foreign_rules, asked.extent(live)), standing)
 
 
 @answered()
@@ -124,13 +133,14 @@ async def apply_rules(
     request: func.HttpRequest, *, queue: func.Out[str] | None = None
 ) -> func.HttpResponse:
     """Answer `POST /api/apply`: plan, write with one guarded call, prove what came of it."""
-    body = read_json(request)
-    asked = read_document(ApplyRequest, body)
+    body = await compute(read_json, request)
+    asked = await compute(read_document, ApplyRequest, body)
     check_scope(asked.intent.network_security_group_id, read_settings())
     by = caller_of(request)
     if queue is not None and is_asynchronous(request):
         return await accept_operation(request, body, queue, by)
-    return json_response(await apply_now(asked, by))
+    answer = await apply_now(asked, by)
+    return await json_answer(lambda: answer)
 
 
 async def apply_now(
@@ -161,7 +171,7 @@ async def apply_now(
         if run.has_written:
             names = [str(change["name"]) for change in run.changes]
             log_write(by, "apply", asked.intent.network_security_group_id, names)
-    answer = await asyncio.to_thread(applied_json, result)
+    answer = await compute(applied_json, result)
     if asked.guard is not None:
         guard, _ = await register(asked.guard.name, asked.guard_statement, by)
         answer["guard"] = guard_json(guard)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,9 @@ from pydantic_core import from_json
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header, parse_options_header
 
+from shared.errors import InvalidInput
 from shared.http.problems import Problem
+from shared.limits import breaches
 from shared.planning.renderings import FORMS, LATER_FORMS
 from shared.settings import read_settings
 
@@ -26,7 +29,14 @@ BODY_LIMIT = 1 << 20
 
 
 def read_json(request: func.HttpRequest) -> object:
-    """Return the body's JSON value; raises `Problem` 413, 415 or 400."""
+    """Return the body's JSON value, if it is no larger than it may be.
+
+    UTF-8 with or without a byte order mark and UTF-16 are read: Windows PowerShell writes all of them.
+
+    Raises:
+        Problem: 413, 415 or 400.
+        InvalidInput: it has more, or longer, parts than are read.
+    """
     body = request.get_body()
     if len(body) > BODY_LIMIT:
         raise Problem(
@@ -45,7 +55,7 @@ def read_json(request: func.HttpRequest) -> object:
             " 'Content-Type: application/json'.",
         )
     try:
-        return from_json(body, allow_inf_nan=False)
+        document = from_json(as_utf8(body), allow_inf_nan=False)
     except ValueError as error:
         raise Problem(
             HTTPStatus.BAD_REQUEST,
@@ -53,6 +63,17 @@ def read_json(request: func.HttpRequest) -> object:
             "Not JSON",
             f"The body is not JSON: {error}." if body.strip() else "The body is empty: send JSON.",
         ) from None
+    if errors := breaches(document):
+        raise InvalidInput(errors)
+    return document
+
+
+def as_utf8(body: bytes) -> bytes:
+    """Return a text without its byte order mark, from UTF-16 where that says so."""
+    for mark, encoding in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if body.startswith(mark):
+            return body[len(mark) :].decode(encoding).encode()
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def network_for(statement: IntentStatement, *, live: bool) -> Network | None:
@@ -86,7 +107,9 @@ def read_flag(request: func.HttpRequest, name: str) -> bool:
 def read_limit(request: func.HttpRequest) -> int:
     """Return how many items a page shall have; raises `Problem` 400 for no number from 1 to 500."""
     value = request.params.get("limit", str(PAGE))
-    if not value.isdecimal() or not 1 <= int(value) <= LONGEST_PAGE:
+    if not (value.isdecimal() and value.isascii() and len(value) < 5) or not (
+        1 <= int(value) <= LONGEST_PAGE
+    ):
         raise Problem(
             HTTPStatus.BAD_REQUEST,
             "wrong-query",

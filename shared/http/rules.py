@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import azure.functions as func
@@ -13,6 +12,7 @@ from shared.documents import Document, read_document
 from shared.http.answers import answered
 from shared.http.requests import network_for, read_json, wanted_form
 from shared.planning.generation import generate
+from shared.pools import compute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,15 @@ class RulesRequest(Document):
 async def generate_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/rules`: the rules of an intent, in the form asked for."""
     form = wanted_form(request)
-    statement = read_document(RulesRequest, read_json(request)).intent
+    statement = await compute(read_statement, request)
     live = await read_live(statement, network_for(statement, live=False), with_nsg=False)
-    generated = await asyncio.to_thread(generate, live.intent, statement.catalogue)
-    return func.HttpResponse(form.render(generated), mimetype=form.media_type)
+
+    def rendered() -> str | bytes:
+        return form.render(generate(live.intent, statement.catalogue))
+
+    return func.HttpResponse(await compute(rendered), mimetype=form.media_type)
+
+
+def read_statement(request: func.HttpRequest) -> IntentStatement:
+    """Read the body's intent; raises `Problem` or `InvalidInput`."""
+    return read_document(RulesRequest, read_json(request)).intent

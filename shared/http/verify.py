@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import Field
@@ -15,10 +14,11 @@ from shared.amlfs.verification import extent_of
 from shared.applying.live import read_live
 from shared.documents import Document, read_document
 from shared.errors import FieldError, InvalidInput
-from shared.http.answers import answered, json_response
+from shared.http.answers import answered, json_answer
 from shared.http.requests import network_for, read_flag, read_json
 from shared.http.verdicts import association_json, verdict_json
 from shared.nsg.parsing import ReadRules, read_rules
+from shared.pools import compute
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -57,26 +57,36 @@ class VerifyRequest(RulesStatement):
 async def verify_rules(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `POST /api/verify`; `?lenient=true` takes rules with errors as unknown."""
     lenient = read_flag(request, "lenient")
-    body = read_json(request)
-    given = read_given_rules(body)
-    asked = read_both(VerifyRequest, body, () if lenient else given.errors)
+    asked, given = await compute(read_verify, request, lenient=lenient)
     is_live = asked.security_rules is None
     network = network_for(asked.intent, live=is_live)
     live = await read_live(asked.intent, network, with_nsg=is_live, must_exist=True)
     if live.nsg is not None:
-        given = read_rules(live.nsg.rules, "/properties/securityRules")
+        given = await compute(read_rules, live.nsg.rules, "/properties/securityRules")
+    return await json_answer(proved, asked, given, live)
+
+
+def read_verify(request: func.HttpRequest, *, lenient: bool) -> tuple[VerifyRequest, ReadRules]:
+    """Read the body, and its rules; raises `Problem` or `InvalidInput`."""
+    body = read_json(request)
+    given = read_given_rules(body)
+    return read_both(VerifyRequest, body, () if lenient else given.errors), given
+
+
+def proved(asked: VerifyRequest, given: ReadRules, live: Live) -> dict[str, Any]:
+    """Return the answer: the proof, its witnesses and cut-offs are worked out here."""
     question = live.question(virtual_network=asked.extent(live))
-    verification = await asyncio.to_thread(question.about, given.rules)
+    verification = question.about(given.rules)
     notices = [
         *live.notices,
         *(Notice("unreadable-rule", error.message, error.pointer) for error in given.errors),
         *about_words(given.rules, question.tags),
     ]
-    return json_response(await asyncio.to_thread(spelled, verification, notices, live))
+    return spelled(verification, notices, live)
 
 
 def spelled(verification: Verification, notices: list[Notice], live: Live) -> dict[str, Any]:
-    """Return the answer: witnesses and cut-offs are worked out here."""
+    """Return the contract's verdict."""
     is_associated = live.is_associated if live.nsg is not None else None
     summary = summarize(verification, is_associated=is_associated)
     return {"summary": summary, **verdict_json(verification, notices, association_of(live))}

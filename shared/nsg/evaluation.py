@@ -18,9 +18,10 @@ from shared.nsg.extents import read_prefix
 from shared.nsg.layout import FAR, PROTOCOLS, Layout
 from shared.nsg.rules import Access, Direction
 from shared.nsg.witness import Witness, dotted, likely, usable_address
+from shared.packets.budget import TooIntricateError
 from shared.packets.intervals import holds, union
 from shared.packets.region import first_packet
-from shared.packets.space import Order, TooIntricateError, bits, deciders, find, lowest
+from shared.packets.space import Order, bits, deciders, find, lowest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -42,6 +42,9 @@ PORT_FIELDS = {side: (f"{side}PortRange", f"{side}PortRanges") for side in ADDRE
 FIRST_DEFAULT = 65000
 """The priorities of Azure's default rules begin here."""
 
+MOST_WRONG = 100
+"""So many rules that cannot be read are told apart."""
+
 DEFAULT_RULE = (
     "Give a number from 100 to 4096; Azure's default rules are added by themselves: leave them out."
 )
@@ -79,8 +82,25 @@ def read_rules(documents: Sequence[object], at: str = "/securityRules") -> ReadR
             reading.fail("priority", twice(len(several), direction, priority))
     errors = [error for reading in readings for error in reading.errors]
     errors += too_many([reading.rule for reading in readings], at)
-    stand_ins = [rule for i, reading in enumerate(readings) for rule in reading.rules(i)]
-    return ReadRules(tuple(stand_ins), tuple(errors))
+    return ReadRules(tuple(stand_ins(readings)), tuple(errors))
+
+
+def stand_ins(readings: Sequence[Reading]) -> Iterator[SecurityRule]:
+    """Yield every rule; in the place of wrong ones, rules that hold all that they might have meant.
+
+    Each wrong rule has stand-ins of its own, up to a number. The others share some that hold all that
+    any rule might mean, so that no number of them makes much work.
+    """
+    wrong = 0
+    for i, reading in enumerate(readings):
+        wrong += bool(reading.errors)
+        if not reading.errors or wrong <= MOST_WRONG:
+            yield from reading.rules(i)
+    if wrong > MOST_WRONG:
+        for direction in Direction:
+            for access in Access:
+                word = f"what the rules that cannot be read match as rules to {access}"
+                yield unknown_rule("", 0, direction, access, word)
 
 
 def are_right_together(rules: Sequence[SecurityRule]) -> bool:
@@ -139,7 +159,9 @@ class Reading:
             yield self.rule
             return
         field = self._properties.get
-        is_placed = not any(error.pointer.endswith("/priority") for error in self.errors)
+        is_placed = bool(self._document) and not any(
+            error.pointer.endswith("/priority") for error in self.errors
+        )
         priority = self.rule.priority if is_placed else 0  # before all others: it may be anywhere
         known = DIRECTIONS.get(lowered(field("direction")))
         sure = ACCESSES.get(lowered(field("access")))

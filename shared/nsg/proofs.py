@@ -19,8 +19,9 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
 from shared.nsg.doubts import describe
+from shared.packets.budget import TooIntricateError
 from shared.packets.intervals import NOTHING
-from shared.packets.space import TooIntricateError, bits, lowest
+from shared.packets.space import bits, lowest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

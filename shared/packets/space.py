@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from shared.packets.budget import TooIntricateError, spend
 from shared.packets.region import View, first_packet
 
 if TYPE_CHECKING:
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
 
 STEPS = 1_000_000
 """After so many choices of a coordinate a question is given up: a second or two."""
-
-
-class TooIntricateError(Exception):
-    """The boxes cut a region into more kinds of packets than can be looked at."""
 
 
 class Space:
@@ -72,6 +69,7 @@ class Search:
         self.steps += len(atoms)
         if self.steps > STEPS:
             raise TooIntricateError
+        spend(len(atoms))
         after = depth + 1
         for atom in atoms:
             rest = left & table[atom]
@@ -126,9 +124,11 @@ def deciders(
         sure.axes, (span, *tail.spans), sure.tables, maybe.tables, sure.covers(tail), strict=True
     ):
         atoms = axis.each(one, boxes)
-        steps += len(answers) * len(atoms)
+        more = len(answers) * len(atoms)
+        steps += more
         if steps > STEPS:
             raise TooIntricateError
+        spend(more)
         answers = chosen(answers, atoms, (does, may), order._replace(final=order.final & cover))
     return answers
 

@@ -60,8 +60,8 @@ class DenySeat:
         wish: the article's number.
         current: where the row's rule stands now, if it has one.
         cuts: names of the allow rows that it would cut if it stood before them.
-        leaks: priorities of the foreign rules that leak unless it stands before them.
-        doubts: priorities of those that may leak, and nobody can tell.
+        leaks: priorities of the foreign rules that leak unless it stands before them, ascending.
+        doubts: priorities of those that may leak, and nobody can tell, ascending.
     """
 
     name: str
@@ -73,7 +73,7 @@ class DenySeat:
 
     def leaking(self, slot: int) -> tuple[int, int]:
         """Return how many rules leak, and may leak, with the deny rule in this place."""
-        return sum(at < slot for at in self.leaks), sum(at < slot for at in self.doubts)
+        return bisect_left(self.leaks, slot), bisect_left(self.doubts, slot)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from shared.amlfs.requirements import wanted_rules
 from shared.amlfs.verification import Verdict, boundaries_of, verify
+from shared.errors import TooComplex
 from shared.nsg.extents import Extents
 from shared.nsg.rules import Direction
+from shared.packets.budget import TooIntricateError, spend
 from shared.planning.changes import deletion, replacement, shown
 from shared.planning.documents import meaning
 from shared.planning.ownership import Ownership
@@ -104,13 +106,23 @@ class Plan:
     blocked: tuple[Blocked, ...] = ()
 
 
+STEP_SIZE = 8
+"""So many pairs of a foreign rule and a row of ours, looked at by placement, cost as much as a step."""
+
+
 def make_plan(question: Question, standing: Sequence[StandingRule]) -> Plan:
     """Plan what makes these rules honour the intent.
 
     Raises:
         TooComplex: the rules overlap each other in too many ways.
     """
-    return Planner(question, standing).plan()
+    try:
+        return Planner(question, standing).plan()
+    except TooIntricateError:
+        raise TooComplex(
+            "These rules and exceptions can be placed in more ways than can be looked at in some"
+            " seconds. Plan with fewer of them, or with foreignRules keep."
+        ) from None
 
 
 class Planner:
@@ -190,6 +202,7 @@ class Planner:
 
     def _plan_without(self, removed: dict[str, Violation]) -> Plan:
         """Return the plan in which these foreign rules are removed."""
+        spend(len(self._standing) * len(self._rows) // STEP_SIZE)
         foreign = [rule for rule in self._foreign if rule.name not in removed]
         fixed = [*foreign, *self._parts]
         own_rules: dict[str, StandingRule | None] = {}

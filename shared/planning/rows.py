@@ -155,8 +155,8 @@ class Seats:
                 wish=row.priority or HIGHEST_PRIORITY,
                 current=self._places.get(row.name),
                 cuts=self.foreign.cut_by(row),
-                leaks=self.foreign.leaks(row, certain=True),
-                doubts=self.foreign.leaks(row, certain=False),
+                leaks=tuple(sorted(self.foreign.leaks(row, certain=True))),
+                doubts=tuple(sorted(self.foreign.leaks(row, certain=False))),
             )
             for row in self._ground.rows
             if row.access is Access.DENY

@@ -123,10 +123,8 @@ def test_a_wrong_body_is_422_with_pointers(service, body) -> None:
 
 
 def test_only_the_first_hundred_errors_are_listed(service) -> None:
-    subnets = [{"addressPrefixes": ["10.0.2.1/24"]}] * 150
-    document = problem(
-        service.post("/api/rules", json={"intent": with_fields(clientSubnets=subnets)})
-    )
+    servers = ["10.0.2.1/24"] * 150
+    document = problem(service.post("/api/rules", json={"intent": with_fields(dnsServers=servers)}))
     assert len(document["errors"]) == 100
     assert "150 things" in document["detail"]
 

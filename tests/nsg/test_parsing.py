@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from shared.nsg.parsing import read_rules
+from shared.nsg.parsing import MOST_WRONG, read_rules
 from shared.nsg.rules import Access, Direction, Protocol
+from tests.azure import rule
 
 RIGHT = {
     "priority": 100,
@@ -174,3 +175,20 @@ def test_a_wrong_rule_stands_for_all_that_it_might_mean() -> None:
     assert kinds[:4] == [(d, a, 100) for d in Direction for a in Access]
     assert kinds[4:] == [(Direction.INBOUND, Access.ALLOW, 0)]
     assert len({rule.flow.sources for rule in read.rules}) == 3
+
+
+def test_many_rules_that_cannot_be_read_share_what_stands_for_them() -> None:
+    read = read_rules([1] * 1_000)
+    assert len(read.errors) == 1_000
+    assert len(read.rules) == 4 * MOST_WRONG + 4
+    assert {rule.priority for rule in read.rules} == {0}
+    last = read.rules[-4:]
+    assert {(rule.direction, rule.access) for rule in last} == {
+        (direction, access) for direction in Direction for access in Access
+    }
+
+
+def test_a_right_rule_among_many_wrong_ones_is_kept() -> None:
+    right = rule("right", 200, "Inbound", "Allow")
+    read = read_rules([*[1] * 500, right])
+    assert [one.name for one in read.rules if one.priority] == ["right"]
