@@ -13,7 +13,9 @@ import os
 import azure.functions as func
 
 from shared.keys import auth_level
+from shared.log_events import keep_to_one_line
 
+keep_to_one_line()
 # The worker logs everything from INFO on, and the Azure SDKs two long lines for every call.
 logging.getLogger("azure").setLevel(logging.WARNING)
 logging.getLogger("azure.functions").setLevel(logging.INFO)

@@ -14,6 +14,8 @@ from shared.errors import Transient
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+UUID_LENGTH = 36
+
 _deadline: ContextVar[float] = ContextVar("deadline")
 _correlation: ContextVar[str] = ContextVar("correlation")
 _calls: ContextVar[list[int]] = ContextVar("calls")
@@ -31,7 +33,7 @@ async def invocation(seconds: float, correlation_id: str | None = None) -> Async
             taken whole or not at all, so what was asked for is done or not done; asking again finds
             out and goes on.
     """
-    correlated = _correlation.set(correlation_id or str(uuid.uuid4()))
+    correlated = _correlation.set(plain_correlation(correlation_id))
     bounded = _deadline.set(time.monotonic() + seconds)
     counted = _calls.set([0, 0])
     reasons: list[Transient] = []
@@ -46,6 +48,17 @@ async def invocation(seconds: float, correlation_id: str | None = None) -> Async
         _calls.reset(counted)
         _deadline.reset(bounded)
         _correlation.reset(correlated)
+
+
+def plain_correlation(text: str | None) -> str:
+    """Return a correlation id as Azure has it, a UUID; a new one in the place of anything else.
+
+    It goes into headers and logs, and comes from callers and events.
+    """
+    try:
+        return str(uuid.UUID(text)) if text and len(text) == UUID_LENGTH else str(uuid.uuid4())
+    except ValueError:
+        return str(uuid.uuid4())
 
 
 @asynccontextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from typing import Any
 
 PREFIX = "amlfs-event "
@@ -42,3 +43,22 @@ def bounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: bounded(inner) for key, inner in value.items()}
     return value
+
+
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+LONGEST_LINE = 16_000
+"""Characters of a whole line; Application Insights keeps 32,768 of a message."""
+
+
+class OneLine(logging.LogRecord):
+    """A record whose message is one line: what others say cannot begin another one."""
+
+    def getMessage(self) -> str:  # noqa: N802 - the standard library's name
+        """Return the message with its control characters escaped, cut off where it is too long."""
+        text = super().getMessage()[:LONGEST_LINE]
+        return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def keep_to_one_line() -> None:
+    """Have every logger of this process write one line for each message."""
+    logging.setLogRecordFactory(OneLine)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from shared.errors import Misconfigured
@@ -15,6 +15,8 @@ from shared.nsg.locations import Cloud
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+T = TypeVar("T")
 
 ARM_ENDPOINTS = {
     Cloud.PUBLIC: "https://management.azure.com",
@@ -111,27 +113,35 @@ class Settings:
 def lies_in(resource_id: str, scopes: Iterable[str]) -> bool:
     """Whether a resource is one of the scopes, in lower case, or lies in one."""
     wanted = resource_id.lower()
+    if not resource_id.isascii():  # the Kelvin sign in lower case is a k
+        return False
     return any(wanted == scope or wanted.startswith(f"{scope.rstrip('/')}/") for scope in scopes)
 
 
 def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings; raises `Misconfigured` naming the setting and what to do."""
+    """Read the settings; raises `Misconfigured` naming all that are wrong and what to do."""
     get = (os.environ if environment is None else environment).get
+    wrong: list[str] = []
+
+    def read(reader: Callable[..., T], *given: Any, default: T) -> T:
+        """Read one setting; what is wrong with it is told with all others."""
+        try:
+            return reader(*given)
+        except Misconfigured as error:
+            wrong.append(str(error))
+            return default
 
     def number(name: str, default: float) -> float:
-        return read_number(get(name), name, default)
+        return read(read_number, get(name), name, default, default=default)
 
-    cloud = get("AMLFS_CLOUD") or Cloud.PUBLIC.value
-    if cloud not in set(Cloud):
-        raise Misconfigured(f"AMLFS_CLOUD: {cloud!r} is none of {', '.join(Cloud)}.")
-    endpoint = (get("AMLFS_ARM_ENDPOINT") or ARM_ENDPOINTS[Cloud(cloud)]).rstrip("/")
-    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
-        raise Misconfigured(f"AMLFS_ARM_ENDPOINT: {endpoint!r} is no http or https address.")
-    return Settings(
-        allowed_scopes=read_scopes_of(get, "AMLFS_ALLOWED_SCOPES"),
-        read_scopes=read_scopes_of(get, "AMLFS_READ_SCOPES") or None,
-        cloud=Cloud(cloud),
-        arm_endpoint=endpoint,
+    cloud = read(read_cloud, get("AMLFS_CLOUD"), default=Cloud.PUBLIC)
+    endpoint = get("AMLFS_ARM_ENDPOINT") or ARM_ENDPOINTS[cloud]
+    nowhere: tuple[str, ...] = ()
+    settings = Settings(
+        allowed_scopes=read(read_scopes_of, get, "AMLFS_ALLOWED_SCOPES", default=nowhere),
+        read_scopes=read(read_scopes_of, get, "AMLFS_READ_SCOPES", default=nowhere) or None,
+        cloud=cloud,
+        arm_endpoint=read(read_endpoint, endpoint, default=endpoint),
         store=get("AMLFS_STORE") or "sqlite::memory:",
         request_seconds=number("AMLFS_REQUEST_SECONDS", 90),
         settle_seconds=number("AMLFS_SETTLE_SECONDS", 5),
@@ -142,10 +152,31 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         ),
         outcome_topic=get("AMLFS_OUTCOME_TOPIC_ENDPOINT") or None,
         guards=get("AMLFS_GUARDS") or None,
-        declared_may_be_suspended=read_flag(get, "AMLFS_DECLARED_MAY_BE_SUSPENDED"),
+        declared_may_be_suspended=read(
+            read_flag, get, "AMLFS_DECLARED_MAY_BE_SUSPENDED", default=False
+        ),
         history_days=number("AMLFS_HISTORY_DAYS", 90),
         operation_days=number("AMLFS_OPERATION_DAYS", 7),
     )
+    if wrong:
+        raise Misconfigured(" ".join(wrong))
+    return settings
+
+
+def read_cloud(text: str | None) -> Cloud:
+    """Read the name of a cloud; raises `Misconfigured`."""
+    name = text or Cloud.PUBLIC.value
+    if name not in set(Cloud):
+        raise Misconfigured(f"AMLFS_CLOUD: {name!r} is none of {', '.join(Cloud)}.")
+    return Cloud(name)
+
+
+def read_endpoint(text: str) -> str:
+    """Read ARM's address; raises `Misconfigured`."""
+    endpoint = text.rstrip("/")
+    if urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname:
+        raise Misconfigured(f"AMLFS_ARM_ENDPOINT: {endpoint!r} is no http or https address.")
+    return endpoint
 
 
 def read_scopes_of(get: Callable[[str], str | None], name: str) -> tuple[str, ...]:

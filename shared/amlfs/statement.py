@@ -32,17 +32,20 @@ from shared.nsg.service_tags import shipped_service_tags
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+IN_ASCII = re.IGNORECASE | re.ASCII
+"""Without ASCII, the Kelvin sign would count as a k, and one id look like another."""
+
 GROUP_ID = r"/subscriptions/[0-9A-Za-z-]+/resourceGroups/[\w.()-]*[\w()-]/providers"
 NETWORK_NAME = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,78}[A-Za-z0-9_])?"
 SUBNET_ID = re.compile(
     rf"{GROUP_ID}/Microsoft\.Network/virtualNetworks/{NETWORK_NAME}/subnets/{NETWORK_NAME}",
-    re.IGNORECASE,
+    IN_ASCII,
 )
 NSG_ID = re.compile(
-    rf"{GROUP_ID}/Microsoft\.Network/networkSecurityGroups/{NETWORK_NAME}", re.IGNORECASE
+    rf"{GROUP_ID}/Microsoft\.Network/networkSecurityGroups/{NETWORK_NAME}", IN_ASCII
 )
 FILE_SYSTEM_ID = re.compile(
-    rf"{GROUP_ID}/Microsoft\.StorageCache/amlFilesystems/{NETWORK_NAME}", re.IGNORECASE
+    rf"{GROUP_ID}/Microsoft\.StorageCache/amlFilesystems/{NETWORK_NAME}", IN_ASCII
 )
 NAME_PREFIX = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._-]{0,39})?")
 AZURE_DNS = IPv4Network("168.63.129.16/32")

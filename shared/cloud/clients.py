@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 CONNECT_SECONDS, READ_SECONDS = 10, 60
+MOST_CLIENTS = 64
+"""Of one loop, each of some 80 KiB: any caller can name any subscription."""
+
 POLL_SECONDS = 0.25
 """Between polls where ARM does not say; it does say, 3 to 10 seconds (recorded)."""
 
@@ -83,9 +86,10 @@ class Clients:
 
     def of(self, subscription: str) -> NetworkManagementClient:
         """Return the client of a subscription."""
-        client = self._by_subscription.get(subscription.lower())
+        key = subscription.lower()
+        client = self._by_subscription.pop(key, None)
         if client is None:
-            client = self._by_subscription[subscription.lower()] = NetworkManagementClient(
+            client = NetworkManagementClient(
                 self._credential,
                 subscription,
                 base_url=self._settings.arm_endpoint,
@@ -96,6 +100,9 @@ class Clients:
                 permit_redirects=False,
                 polling_interval=POLL_SECONDS,
             )
+        self._by_subscription[key] = client  # the last one used stands last
+        while len(self._by_subscription) > MOST_CLIENTS:
+            del self._by_subscription[next(iter(self._by_subscription))]
         return client
 
     async def close(self) -> None:

@@ -13,12 +13,17 @@ from typing import Any
 from shared.guards.observation import Cause
 
 RESOURCE = re.compile(
-    r"(/subscriptions/[^/]+/resourcegroups/[^/]+/providers/(?:microsoft\.network/"
-    r"(?:networksecuritygroups|virtualnetworks)|microsoft\.storagecache/amlfilesystems)/[^/]+)"
-    r"(?:/(?:securityrules|subnets|virtualnetworkpeerings)/[^/]+)?",
-    re.IGNORECASE,
+    r"(/subscriptions/PART/resourcegroups/PART/providers/(?:microsoft\.network/"
+    r"(?:networksecuritygroups|virtualnetworks)|microsoft\.storagecache/amlfilesystems)/PART)"
+    r"(?:/(?:securityrules|subnets|virtualnetworkpeerings)/PART)?".replace(
+        "PART", r"[!-.0-~]{1,128}"
+    ),
+    re.IGNORECASE | re.ASCII,
 )
 """What guards can watch: an NSG, a virtual network or a file system, named by itself or a child."""
+
+LONGEST = 256
+"""Characters of what an event says of itself and of who made the change."""
 
 TYPES = re.compile(r"Microsoft\.Resources\.Resource(?:Write|Delete|Action)Success", re.IGNORECASE)
 
@@ -64,7 +69,7 @@ def read_event(event: Any) -> ResourceChange | None:
     correlation = data.get("correlationId")
     return ResourceChange(
         found[1],
-        Cause("event", subject, str(event.id), principal_of(data)),
+        Cause("event", subject.rstrip("/"), str(event.id)[:LONGEST], principal_of(data)),
         correlation if isinstance(correlation, str) else None,
     )
 
@@ -80,4 +85,4 @@ def principal_of(data: dict[str, Any]) -> str | None:
     claims = data.get("claims")
     if not isinstance(claims, dict):
         return None
-    return next((str(claims[name]) for name in PRINCIPALS if claims.get(name)), None)
+    return next((str(claims[name])[:LONGEST] for name in PRINCIPALS if claims.get(name)), None)

@@ -27,6 +27,9 @@ ENDED = "ended-operation"
 """The kind of the records that say when an operation ended; the oldest stands first."""
 
 OPERATION = "operation"
+IDEMPOTENCY = "idempotency"
+"""The kind of the records that say which operation an `Idempotency-Key` names."""
+
 SLOTS = 96
 """A day's quarters of an hour: each guard's history is pruned in one of them."""
 
@@ -67,12 +70,21 @@ async def prune(store: Store, settings: Settings) -> None:
     for record in await older(store, ENDED, now - settings.operation_days * DAY, MOST):
         operation = record.body.get("operation")
         if isinstance(operation, str):
-            await store.delete(OPERATION, operation)
+            await delete_operation(store, operation)
         await store.delete(ENDED, record.key)
     for record in await older(store, FORGOTTEN, now - settings.history_days * DAY, PAGE):
         guard_id = record.body.get("id")
         if not isinstance(guard_id, str) or await prune_history(store, settings, guard_id, now):
             await store.delete(FORGOTTEN, record.key)
+
+
+async def delete_operation(store: Store, operation: str) -> None:
+    """Delete an operation, and the key that named it."""
+    record = await store.get(OPERATION, operation)
+    named = record.body.get("idempotency") if record is not None else None
+    if isinstance(named, str):
+        await store.delete(IDEMPOTENCY, named)
+    await store.delete(OPERATION, operation)
 
 
 async def older(store: Store, kind: str, moment: float, count: int) -> list[Record]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import json
 import logging
-import uuid
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ParamSpec
 from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from shared.context import invocation
+from shared.context import invocation, plain_correlation
 from shared.errors import GuardError
 from shared.http.problems import Problem, internal_error, problem_of
 from shared.packets.budget import budget
@@ -44,7 +43,7 @@ def answered(*query: str) -> Callable[[Operation], Operation]:
     def decorate(operation: Operation) -> Operation:
         @functools.wraps(operation)
         async def answer(request: func.HttpRequest, **bindings: Any) -> func.HttpResponse:
-            correlation = request.headers.get(CORRELATION) or str(uuid.uuid4())
+            correlation = plain_correlation(request.headers.get(CORRELATION))
             try:
                 check_query(request, query)
                 with of_requests(), budget():

@@ -31,7 +31,7 @@ from shared.guards.services import open_repository, reconcile
 from shared.http.answers import answered, json_response
 from shared.http.callers import caller_of, log_write
 from shared.http.guard_answers import GuardFilter, guard_json
-from shared.http.registration import Conditions, check_replaceable, etag_of, register
+from shared.http.registration import Conditions, check_replaceable, etag_of, is_among, register
 from shared.http.requests import LONGEST_PAGE, read_json, read_limit
 from shared.pools import compute
 from shared.settings import read_settings
@@ -84,6 +84,9 @@ async def show_guard(request: func.HttpRequest) -> func.HttpResponse:
     guard = await repository.find(request.route_params["name"])
     if guard is None:
         raise NotFound(f"There is no guard {request.route_params['name']}.")
+    known = request.headers.get("if-none-match")
+    if known is not None and is_among(guard, known):
+        return json_response(None, HTTPStatus.NOT_MODIFIED, {"ETag": etag_of(guard)})
     return shown(guard)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from shared.amlfs.catalogue import load_catalogue, revisions
 from shared.cloud.store import open_store
-from shared.errors import GuardError
+from shared.errors import GuardError, Misconfigured
 from shared.guards.deleting import POISON
 from shared.guards.guard import UnreadableGuard
 from shared.guards.services import open_repository
@@ -34,12 +34,20 @@ SHOWN = 100
 """So many guards of each kind are named."""
 
 
-@answered()
-async def report_health(_: func.HttpRequest) -> func.HttpResponse:
+async def report_health(request: func.HttpRequest) -> func.HttpResponse:
     """Answer `GET /api/health`, to anybody: up where data and store can be read."""
-    settings = read_settings()
+    try:
+        read_settings()
+    except Misconfigured:  # which setting is wrong is for those who have a key
+        return json_response({"status": "down"}, 503)
+    return await up_or_down(request)
+
+
+@answered()
+async def up_or_down(_: func.HttpRequest) -> func.HttpResponse:
+    """Return whether data and store can be read."""
     ready = bool(locations()) and all(load_catalogue(revision).rows for revision in revisions())
-    store = await checked(check_store(settings))
+    store = await checked(check_store(read_settings()))
     is_up = ready and store["status"] == "up"
     return json_response({"status": "up" if is_up else "down"}, 200 if is_up else 503)
 

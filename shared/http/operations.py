@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from shared.cloud.store import open_store
 from shared.context import correlation_id
 from shared.errors import NotFound, PreconditionFailed
+from shared.guards.housekeeping import IDEMPOTENCY, OPERATION
 from shared.http.answers import answered, json_response
 from shared.http.problems import Problem, written
 from shared.settings import read_settings
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
     from shared.cloud.store import Record, Store
 
-OPERATION = "operation"
-NAMESPACE = uuid.UUID("6f1d5a1c-9d0c-4d57-9a52-8f4d3b0f7a11")
 
 LEASE_SECONDS = 20
 """A worker that has not been heard of for so long is taken to be gone."""
@@ -53,10 +52,12 @@ async def accept_operation(
     The same `Idempotency-Key` names the same operation; with another body it is refused.
     """
     store = open_store(read_settings())
-    stated = request.headers.get("idempotency-key")
-    key = str(uuid.uuid5(NAMESPACE, stated) if stated else uuid.uuid4())
     digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    stated = request.headers.get("idempotency-key")
+    named = hashlib.sha256(stated.encode()).hexdigest() if stated else None
+    key = await operation_id(store, named) if named else str(uuid.uuid4())
     operation = {
+        "idempotency": named,
         "status": QUEUED,
         "request": body,
         "digest": digest,
@@ -78,6 +79,21 @@ async def accept_operation(
     if record.body["status"] == QUEUED:
         queue.set(key)
     return pending(request, record, HTTPStatus.ACCEPTED)
+
+
+async def operation_id(store: Store, named: str) -> str:
+    """Return the id of the operation that an `Idempotency-Key` names, a new one for a new key.
+
+    It does not follow from the key: who guesses a key must not find an operation by it.
+    """
+    fresh = str(uuid.uuid4())
+    try:
+        await store.create(IDEMPOTENCY, named, {"operation": fresh})
+    except PreconditionFailed:
+        record = await store.get(IDEMPOTENCY, named)
+        known = record.body.get("operation") if record is not None else None
+        return known if isinstance(known, str) else fresh
+    return fresh
 
 
 @answered()

@@ -138,7 +138,9 @@ async def apply_rules(
     check_scope(asked.intent.network_security_group_id, read_settings())
     by = caller_of(request)
     if queue is not None and is_asynchronous(request):
-        return await accept_operation(request, body, queue, by)
+        accepted = await accept_operation(request, body, queue, by)
+        accepted.headers["Preference-Applied"] = "respond-async"
+        return accepted
     answer = await apply_now(asked, by)
     return await json_answer(lambda: answer)
 

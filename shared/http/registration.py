@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from werkzeug.http import parse_etags, unquote_etag
+
 from shared.applying.applying import check_scope
 from shared.applying.live import locate
 from shared.cloud.resources import same_id
@@ -40,12 +42,12 @@ class Conditions:
 
     def check(self, guard: AnyGuard | None) -> None:
         """Raise `PreconditionFailed` where a guard is not as the caller says."""
-        if self.if_match is not None:
-            versions = [one.strip() for one in self.if_match.split(",")]
-            if guard is None or not {"*", etag_of(guard)} & set(versions):
-                raise PreconditionFailed("The guard is not as If-Match says: read it again.")
-        if self.if_none_match == "*" and guard is not None:
-            raise PreconditionFailed(f"There is a guard {guard.name} already.")
+        if self.if_match is not None and not (guard and is_among(guard, self.if_match)):
+            raise PreconditionFailed("The guard is not as If-Match says: read it again.")
+        if self.if_none_match is not None and guard and is_among(guard, self.if_none_match):
+            raise PreconditionFailed(
+                f"There is a guard {guard.name} already, as If-None-Match names it."
+            )
 
 
 async def register(
@@ -161,6 +163,12 @@ async def check_free(name: str, statement: GuardStatement) -> None:
             {"guard": old.name, "resource": old.nsg_id},
         )
     await repository.check_claims(new)
+
+
+def is_among(guard: AnyGuard, header: str) -> bool:
+    """Whether a header lists a guard's entity tag, or `*`; weak ones count (RFC 9110, section 8.8.3)."""
+    tags, (tag, _) = parse_etags(header), unquote_etag(etag_of(guard))
+    return tags.star_tag or tags.contains_weak(tag or "")
 
 
 def etag_of(guard: AnyGuard) -> str:

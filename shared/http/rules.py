@@ -40,7 +40,8 @@ async def generate_rules(request: func.HttpRequest) -> func.HttpResponse:
     def rendered() -> str | bytes:
         return form.render(generate(live.intent, statement.catalogue))
 
-    return func.HttpResponse(await compute(rendered), mimetype=form.media_type)
+    headers = {"Vary": "Accept"}
+    return func.HttpResponse(await compute(rendered), mimetype=form.media_type, headers=headers)
 
 
 def read_statement(request: func.HttpRequest) -> IntentStatement:

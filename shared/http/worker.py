@@ -15,12 +15,11 @@ from shared.cloud.store import open_store
 from shared.context import invocation
 from shared.documents import read_document
 from shared.errors import GuardError, PreconditionFailed, Withdrawn
-from shared.guards.housekeeping import note_end
+from shared.guards.housekeeping import OPERATION, note_end
 from shared.http.operations import (
     DONE,
     FAILED,
     LEASE_SECONDS,
-    OPERATION,
     RUNNING,
     update,
 )

@@ -420,8 +420,10 @@ def test_a_wrong_setting_is_named(service, azure, monkeypatch, setting, value) -
 
 
 def test_a_correlation_id_goes_all_the_way(service, broken) -> None:
-    ask(service, headers={"x-ms-correlation-request-id": "abc-123"})
-    assert {call["correlationId"] for call in broken.calls()} == {"abc-123"}
+    ask(service, headers={"x-ms-correlation-request-id": "0f9d2c1e-5a77-4f0e-9a53-3a1f6f4f8a11"})
+    assert {call["correlationId"] for call in broken.calls()} == {
+        "0f9d2c1e-5a77-4f0e-9a53-3a1f6f4f8a11"
+    }
 
 
 def test_what_arm_takes_is_what_is_proved(service, broken) -> None:

@@ -158,16 +158,18 @@ def test_an_unknown_query_parameter_is_refused_before_the_body(service, method, 
 
 
 def test_every_answer_has_the_correlation_id_of_its_request(guarded) -> None:
-    headers = {"x-ms-correlation-request-id": "abc-123"}
+    headers = {"x-ms-correlation-request-id": "0f9d2c1e-5a77-4f0e-9a53-3a1f6f4f8a11"}
     for path in ("/api/guards/fs", "/api/guards/none", "/api/guards?x=1"):
         answer = guarded.service.get(path, headers=headers)
-        assert answer.headers["x-ms-correlation-request-id"] == "abc-123"
+        assert (
+            answer.headers["x-ms-correlation-request-id"] == "0f9d2c1e-5a77-4f0e-9a53-3a1f6f4f8a11"
+        )
 
 
 @pytest.mark.in_process
 def test_every_write_over_http_is_one_log_line(guarded, caplog) -> None:
     caplog.set_level("INFO", "amlfs.writes")
-    headers = {"x-ms-correlation-request-id": "abc-123"}
+    headers = {"x-ms-correlation-request-id": "0f9d2c1e-5a77-4f0e-9a53-3a1f6f4f8a11"}
     guarded.azure.set(eventLossRate=1)
     guarded.azure.delete(NTP)
     guarded.service.post("/api/apply", json={"intent": INTENT}, headers=headers)
@@ -191,7 +193,7 @@ def test_every_write_over_http_is_one_log_line(guarded, caplog) -> None:
     told = {
         (line["caller"], line["correlationId"], line["networkSecurityGroupId"]) for line in lines
     }
-    assert told == {(BY_ADDRESS, "abc-123", NSG)}
+    assert told == {(BY_ADDRESS, "0f9d2c1e-5a77-4f0e-9a53-3a1f6f4f8a11", NSG)}
     assert lines[0]["changes"] == "AMLFS-Out-Ntp"
 
 

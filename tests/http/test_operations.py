@@ -9,8 +9,8 @@ import uuid
 import pytest
 
 from shared.cloud.store import open_store
+from shared.guards.housekeeping import OPERATION
 from shared.http import operations
-from shared.http.operations import OPERATION
 from shared.settings import read_settings
 from tests.azure import INTENT, NSG, rule
 from tests.planning.test_plan import nineteen

@@ -1,16 +1,18 @@
 """Records in an SQLite file, or in memory: for one machine, in several processes where it is a file.
 
-Each call is a transaction of microseconds, so it is made in place, not in a thread.
+A call takes microseconds, unless another process holds the file or the disk is slow. So each store has a
+thread of its own, and the event loop waits for none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
-import threading
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from shared.cloud.store import SCHEMA_VERSION, Body, Record, read_record
 from shared.errors import Misconfigured, PreconditionFailed, Transient
@@ -25,6 +27,17 @@ CREATE TABLE IF NOT EXISTS records (
 SELECT = "SELECT key, body, version, schema FROM records"
 
 
+BUSY_MILLISECONDS = 2_000
+"""So long another process's transaction is waited for."""
+
+
+class Result(NamedTuple):
+    """What a statement came to: its rows, and how many records it has changed."""
+
+    rows: list[Any]
+    changed: int
+
+
 class SqliteStore:
     """Records in one SQLite database."""
 
@@ -36,31 +49,42 @@ class SqliteStore:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._database.text_factory = lambda raw: raw.decode(errors="replace")
             self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA busy_timeout=5000")
+            self._database.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
             self._database.execute(TABLE)
         except (OSError, sqlite3.Error) as error:
             raise Misconfigured(f"AMLFS_STORE: {path} cannot be opened: {error}.") from error
-        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
 
-    def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
-        """Run a statement; raises `Transient` where another process holds the file for too long."""
+    async def _run(self, statement: str, *values: Any) -> Result:
+        """Run a statement.
+
+        Raises:
+            sqlite3.IntegrityError: there is such a record already.
+            Transient: the file is locked, full, damaged or gone.
+        """
+
+        def run() -> Result:
+            cursor = self._database.execute(statement, values)
+            return Result(cursor.fetchall(), cursor.rowcount)
+
         try:
-            with self._lock:
-                return self._database.execute(statement, values)
-        except sqlite3.OperationalError as error:
+            return await asyncio.get_running_loop().run_in_executor(self._thread, run)
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.Error as error:
             raise Transient(f"The store's file cannot be used now: {error}.") from error
 
     async def get(self, kind: str, key: str) -> Record | None:
         """Return a record, or None."""
         query = f"{SELECT} WHERE kind = ? AND key = ?"
-        row = self._run(query, kind, key).fetchone()
-        return read_record(*row) if row else None
+        rows = (await self._run(query, kind, key)).rows
+        return read_record(*rows[0]) if rows else None
 
     async def create(self, kind: str, key: str, body: Body, schema: int = SCHEMA_VERSION) -> Record:
         """Write a new record; raises `PreconditionFailed` where there is one already."""
         version = new_version()
         try:
-            self._run(
+            await self._run(
                 "INSERT INTO records (kind, key, schema, version, body) VALUES (?, ?, ?, ?, ?)",
                 *(kind, key, schema, version, json.dumps(body)),
             )
@@ -73,22 +97,22 @@ class SqliteStore:
     ) -> Record:
         """Write over a record of this version; raises `PreconditionFailed` for another or none."""
         newer = new_version()
-        done = self._run(
+        done = await self._run(
             "UPDATE records SET schema = ?, version = ?, body = ?"
             " WHERE kind = ? AND key = ? AND version = ?",
             *(schema, newer, json.dumps(body), kind, key, version),
         )
-        if not done.rowcount:
+        if not done.changed:
             raise PreconditionFailed(f"The {kind} {key} was changed meanwhile.")
         return Record(key, body, newer, schema)
 
     async def delete(self, kind: str, key: str, version: str | None = None) -> None:
         """Delete a record, of this version where one is given; raises `PreconditionFailed`."""
         if version is None:
-            self._run("DELETE FROM records WHERE kind = ? AND key = ?", kind, key)
+            await self._run("DELETE FROM records WHERE kind = ? AND key = ?", kind, key)
             return
         statement = "DELETE FROM records WHERE kind = ? AND key = ? AND version = ?"
-        if not self._run(statement, kind, key, version).rowcount:
+        if not (await self._run(statement, kind, key, version)).changed:
             raise PreconditionFailed(f"The {kind} {key} was changed meanwhile.")
 
     async def page(
@@ -96,13 +120,14 @@ class SqliteStore:
     ) -> tuple[list[Record], str | None]:
         """Return records in the order of their keys, and the key to go on after."""
         query = f"{SELECT} WHERE kind = ? AND key > ? ORDER BY key LIMIT ?"
-        rows = self._run(query, kind, after, limit + 1).fetchall()
+        rows = (await self._run(query, kind, after, limit + 1)).rows
         records = [read_record(*row) for row in rows]
         more = len(records) > limit
         return records[:limit], records[limit - 1].key if more else None
 
     async def close(self) -> None:
         """Close the file."""
+        self._thread.shutdown()
         self._database.close()
 
 
