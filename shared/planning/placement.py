@@ -151,7 +151,7 @@ def place_allows(
     for limit in (limit_to_be_sure, limit_at_best):
         for wanted in (kept_place, articles_place):
             waiting = [seat for seat in waiting if not board.take(seat, wanted(seat), limit(seat))]
-        waiting = [seat for seat in waiting if not board.find_place(seat, limit, set())]
+        waiting = [seat for seat in waiting if not board.find_place(seat, limit)]
     return Placement(
         {seat.name: slot for slot, seat in board.holders.items()},
         tuple(seat.name for seat in waiting),
@@ -204,33 +204,50 @@ class Board:
         self.holders[slot] = seat
         return True
 
-    def find_place(
-        self, seat: AllowSeat, limit: Callable[[AllowSeat], int], asked: set[int]
-    ) -> bool:
+    def find_place(self, seat: AllowSeat, limit: Callable[[AllowSeat], int]) -> bool:
         """Give a row the nearest valid place before its limit; one already taken if its holder moves.
+
+        Who must move looks for a place in the same way. Each place is asked for once, so that this takes
+        as many steps as there are places times rows, at most.
 
         Args:
             seat: the row.
-            limit: returns what a row must stand before.
-            asked: places whose holders were asked to move already.
+            limit: returns what a row must stand before; who moves must be served for sure.
         """
-        end = min(limit(seat), self._ceiling(seat))
+        asked: set[int] = set()
+        path = [(seat, *self._choices(seat, limit))]
+        wanted: list[int] = []  # the place that each row of the path waits for, but the last one's
+        while path:
+            _, free, taken = path[-1]
+            if free is not None:
+                for (mover, _, _), slot in zip(
+                    reversed(path), (free, *reversed(wanted)), strict=True
+                ):
+                    self.holders[slot] = mover
+                return True
+            other = next((one for one in taken if one not in asked), None)
+            if other is None:
+                path.pop()
+                del wanted[-1:]
+                continue
+            asked.add(other)
+            wanted.append(other)
+            holder = self.holders[other]
+            path.append((holder, *self._choices(holder, limit_to_be_sure)))
+        return False
+
+    def _choices(
+        self, seat: AllowSeat, limit: Callable[[AllowSeat], int]
+    ) -> tuple[int | None, Iterator[int]]:
+        """Return the nearest free place of a row, and else those that others hold, nearest first."""
         taken = []
-        for slot in outwards(seat.wish, end):
+        for slot in outwards(seat.wish, min(limit(seat), self._ceiling(seat))):
             if slot in self._closed:
                 continue
             if slot not in self.holders:
-                self.holders[slot] = seat
-                return True
+                return slot, iter(())
             taken.append(slot)
-        for slot in sorted(taken, key=self._is_settled):
-            if slot in asked:
-                continue
-            asked.add(slot)
-            if self.find_place(self.holders[slot], limit_to_be_sure, asked):
-                self.holders[slot] = seat
-                return True
-        return False
+        return None, iter(sorted(taken, key=self._is_settled))
 
     def _is_settled(self, slot: int) -> bool:
         """Whether who stands in a place stood there before: others make room first."""

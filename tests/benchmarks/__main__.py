@@ -10,10 +10,16 @@ import argparse
 import platform
 import sys
 
-from tests.benchmarks import applying, cold_start, guards, proofs
+from tests.benchmarks import applying, cold_start, guards, intricate, proofs
 from tests.benchmarks.table import Measurement, print_table
 
-SUITES = (cold_start.measure, proofs.measure, applying.measure, guards.measure)
+SUITES = (
+    cold_start.measure,
+    proofs.measure,
+    intricate.measure,
+    applying.measure,
+    guards.measure,
+)
 
 
 def main() -> int:
