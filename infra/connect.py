@@ -45,6 +45,27 @@ Sources: bicep issue 11656; bicep-registry-modules issue 5205; "Troubleshoot Azu
 Learn. Everything else that Azure refuses stays refused, and is an error at once.
 """
 
+ADVICE = {
+    ("az login", "aadsts"): "Sign in again: az login.",
+    ("authorizationfailed", "linkedauthorizationfailed"): (
+        "Whoever runs this needs Owner, or Contributor with User Access Administrator, on the"
+        " subscription that it names."
+    ),
+    (
+        "requestdisallowedbypolicy",
+    ): "Have the owner of the policy that it names exempt the deployment.",
+    ("missingsubscriptionregistration",): (
+        "Register the provider that it names: az provider register --namespace NAME --wait."
+    ),
+    (
+        "deploymentactive",
+    ): "Another deployment of this name is running: run this again when it has ended.",
+    ("scopelocked",): "Remove the lock that it names, or have its owner do so.",
+}
+"""What to do about what Azure refuses, by its words."""
+
+OTHERWISE = "Correct what it names; this can be run again at any time."
+
 Document = dict[str, Any]
 
 
@@ -140,7 +161,7 @@ def connect(service: Document, subscription: str | None, wait: float, patience: 
             except Stop as stop:
                 unknown = unknown_yet(str(stop))
                 if unknown is None:
-                    raise
+                    raise Stop(f"{stop}\n{advice_on(str(stop))}") from stop
                 if time.monotonic() + wait > end:
                     waited = f"Azure still does not know {unknown} after {patience / 60:g} minutes"
                     raise Stop(f"{waited}. Run this again later. {stop}") from stop
@@ -154,6 +175,13 @@ def unknown_yet(failure: str) -> str | None:
     said = failure.lower()
     found = (what for what, words in TOO_EARLY.items() if any(word in said for word in words))
     return next(found, None)
+
+
+def advice_on(failure: str) -> str:
+    """Return what to do about a failure."""
+    said = failure.lower()
+    found = (text for words, text in ADVICE.items() if any(word in said for word in words))
+    return next(found, OTHERWISE)
 
 
 def sources_of(service: Document) -> list[str]:

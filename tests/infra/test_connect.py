@@ -174,19 +174,22 @@ def test_one_slow_thing_after_the_other(cli) -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    ("refusal", "advice"),
     [
-        "AuthorizationFailed: The client x does not have authorization to perform action",
-        "InvalidTemplate: Deployment template validation failed",
-        "RequestDisallowedByPolicy",
-        "LinkedAuthorizationFailed",
+        ("AuthorizationFailed: The client x does not have authorization", "needs Owner"),
+        ("InvalidTemplate: Deployment template validation failed", "Correct what it names"),
+        ("RequestDisallowedByPolicy", "owner of the policy"),
+        ("LinkedAuthorizationFailed", "needs Owner"),
+        ("MissingSubscriptionRegistration: Microsoft.EventGrid", "az provider register"),
+        ("AADSTS700082: The refresh token has expired", "az login"),
     ],
 )
-def test_what_stays_refused_is_an_error_at_once(refusal, cli) -> None:
+def test_what_stays_refused_is_an_error_at_once(refusal, advice, cli) -> None:
     cli.answers["deployment sub create"] = [refusal, DONE]
     ended = cli.run("--deployment", "platform", "--subscription", ONE, "--wait", "0.01")
     assert (ended.returncode, ended.stdout) == (1, "")
     assert refusal in ended.stderr
+    assert advice in ended.stderr
 
 
 def test_it_does_not_wait_for_ever(cli) -> None:
