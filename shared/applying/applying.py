@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared.applying.live import read_live
+from shared.applying.live import read_live, stated_subnet
 from shared.applying.planned import plan_live
 from shared.applying.writes import (
     NoJournal,
@@ -335,7 +335,7 @@ async def apply(run: ApplyRun, settings: Settings) -> ApplyResult:
         Transient: it did not get done in the time; asking again finds out what was done and goes on.
         ArmRefused: ARM refuses the request, and would refuse it again.
     """
-    check_scope(run.statement.network_security_group_id, settings)
+    check_scopes(run.statement, settings)
     async for attempt in run:
         with attempt:
             planned = await run.plan()
@@ -388,6 +388,16 @@ def no_place(blocked: tuple[Blocked, ...]) -> Conflict:
         " remove.",
         {"blocked": blocked},
     )
+
+
+def check_scopes(statement: IntentStatement, settings: Settings) -> None:
+    """Raise `OutsideAllowedScopes` where an apply names an NSG or a file system's subnet outside.
+
+    The subnet counts also where its association is right already: that is only known after reading.
+    Who may not write the network states the subnet by its prefixes.
+    """
+    check_scope(statement.network_security_group_id, settings)
+    check_scope(stated_subnet(statement), settings)
 
 
 def check_scope(resource_id: str | None, settings: Settings) -> None:

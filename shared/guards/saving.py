@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from shared.errors import Conflict, NotFound, PreconditionFailed, Transient, Withdrawn
 from shared.guards.guard import Guard
+from shared.guards.outcome import OutcomeType
 from shared.guards.outcomes import event_of
 from shared.guards.repository import ATTEMPTS, pause_briefly
 from shared.guards.states import log_states, states_of
@@ -65,15 +66,19 @@ async def save_decision(
         except Conflict as error:
             raise Transient(str(error)) from error
         else:
-            note_states(before, saved)
+            note_states(before, saved, ends=any(one.kind in ENDS for one in decision.outcomes))
             return await publish_outbox(repository, outcomes, saved), decision
     raise Transient(f"The guard {guard.name} keeps being changed.")
 
 
-def note_states(before: Guard, saved: Guard) -> None:
+ENDS = (OutcomeType.RESOLVED, OutcomeType.RESUMED)
+"""After these a state may be over that ended by its own time."""
+
+
+def note_states(before: Guard, saved: Guard, *, ends: bool) -> None:
     """Log what is wrong with a guard where that has changed."""
     now = time.time()
-    if states_of(before, now) != states_of(saved, now):
+    if ends or states_of(before, now) != states_of(saved, now):
         log_states(saved, now)
 
 

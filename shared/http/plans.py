@@ -8,7 +8,7 @@ from pydantic import StrictBool
 
 from shared.amlfs.statement import IntentStatement
 from shared.amlfs.summary import NAMED, listed, summarize
-from shared.applying.applying import ApplyOptions, ApplyRun, apply, check_scope, no_place
+from shared.applying.applying import ApplyOptions, ApplyRun, apply, check_scopes, no_place
 from shared.applying.live import read_live
 from shared.applying.planned import about_plan, plan_live
 from shared.documents import Document, read_document
@@ -135,7 +135,7 @@ async def apply_rules(
     """Answer `POST /api/apply`: plan, write with one guarded call, prove what came of it."""
     body = await compute(read_json, request)
     asked = await compute(read_document, ApplyRequest, body)
-    check_scope(asked.intent.network_security_group_id, read_settings())
+    check_scopes(asked.intent, read_settings())
     by = caller_of(request)
     if queue is not None and is_asynchronous(request):
         accepted = await accept_operation(request, body, queue, by)

@@ -218,6 +218,8 @@ def test_writes_outside_the_allowed_scopes_are_refused_before_any_call(
         monkeypatch.setenv("AMLFS_ALLOWED_SCOPES", scopes)
         problem = ask(service, status=403)
         assert NSG in problem["detail"]
+    monkeypatch.setenv("AMLFS_ALLOWED_SCOPES", NSG)
+    assert "/subnets/lustre" in ask(service, status=403)["detail"]
     assert azure.calls() == []
     monkeypatch.setenv("AMLFS_ALLOWED_SCOPES", f" {NSG.upper()} ; {VNET}")
     assert ask(service)["applied"]

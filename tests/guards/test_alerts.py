@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -119,6 +121,21 @@ def test_suspending_by_request_sounds_after_a_day(guarded, caplog, monkeypatch) 
     (row,) = sounding(caplog)["not-restoring"]
     assert row["summary"].startswith("The guard has been suspended since ")
     guarded.post("resume")
+    assert sounding(caplog) == {}
+
+
+def test_a_suspension_that_ends_by_itself_ends_its_alert(guarded, caplog, monkeypatch) -> None:
+    monkeypatch.setattr("shared.guards.states.DAY", 0.0)
+    ends = time.time() + 4
+    until = datetime.fromtimestamp(ends, UTC).isoformat()
+    guarded.post("suspend", until=until)
+    guarded.run("sweep")
+    guarded.quiet()
+    assert set(sounding(caplog)) == {"not-restoring"}
+    time.sleep(max(0.0, ends - time.time()) + 0.1)
+    guarded.run("sweep")
+    guarded.quiet()
+    assert guarded.types() == ["suspended", "resumed"]
     assert sounding(caplog) == {}
 
 
