@@ -48,7 +48,7 @@ Learn. Everything else that Azure refuses stays refused, and is an error at once
 ADVICE = {
     ("az login", "aadsts"): "Sign in again: az login.",
     ("authorizationfailed", "linkedauthorizationfailed"): (
-        "Whoever runs this needs Owner, or Contributor with User Access Administrator, on the"
+        "The person who runs this needs Owner, or Contributor with User Access Administrator, on the"
         " subscription that it names."
     ),
     (

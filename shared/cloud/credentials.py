@@ -55,7 +55,7 @@ class OneScope:
         return await self._credential.get_token(self._scope, **options)
 
     async def close(self) -> None:
-        """Leave the other credential open: whoever made it closes it."""
+        """Leave the other credential open: its maker closes it."""
 
     async def __aenter__(self) -> OneScope:
         """Begin nothing."""

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from shared.amlfs.statement import IntentStatement
-from shared.applying.applying import ApplyOptions
+from shared.applying.refusals import ApplyOptions
 from shared.applying.writes import Write, WriteState
 from shared.documents import Document
 from shared.errors import FieldError

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from shared.amlfs.summary import summarize
 from shared.amlfs.verification import Verdict
-from shared.applying.applying import refuse
 from shared.applying.planned import plan_live
+from shared.applying.refusals import refuse
 from shared.applying.writes import is_unchanged, was_accepted
 from shared.cloud.resources import parent_id
 from shared.errors import Conflict, OutsideAllowedScopes

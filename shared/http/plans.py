@@ -8,9 +8,10 @@ from pydantic import StrictBool
 
 from shared.amlfs.statement import IntentStatement
 from shared.amlfs.summary import NAMED, listed, summarize
-from shared.applying.applying import ApplyOptions, ApplyRun, apply, check_scopes, no_place
+from shared.applying.applying import ApplyRun, apply
 from shared.applying.live import read_live
 from shared.applying.planned import about_plan, plan_live
+from shared.applying.refusals import ApplyOptions, check_scopes, no_place
 from shared.documents import Document, read_document
 from shared.errors import Conflict, FieldError
 from shared.guards.guard import ForeignRulesField, GuardName, GuardStatement, Mode, ModeField

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.http import parse_etags, unquote_etag
 
-from shared.applying.applying import check_scope
 from shared.applying.live import locate
+from shared.applying.refusals import check_scope
 from shared.cloud.resources import same_id
 from shared.errors import Conflict, GuardError, PreconditionFailed, Transient
 from shared.guards.actions import restate, suspend, weakenings

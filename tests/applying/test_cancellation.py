@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from shared.applying.applying import ApplyOptions, ApplyRun, apply
+from shared.applying.applying import ApplyRun, apply
+from shared.applying.refusals import ApplyOptions
 from shared.cloud.clients import close_clients
 from shared.cloud.network import Network
 from shared.context import invocation

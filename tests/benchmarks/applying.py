@@ -17,10 +17,11 @@ from typing import Any
 
 import httpx
 
-from shared.applying.applying import ApplyOptions, ApplyRun
+from shared.applying.applying import ApplyRun
 from shared.applying.applying import apply as apply_run
 from shared.applying.live import read_live
 from shared.applying.planned import plan_live
+from shared.applying.refusals import ApplyOptions
 from shared.cloud.clients import clients, close_clients
 from shared.cloud.network import Network
 from shared.context import invocation
