@@ -84,6 +84,9 @@ def main() -> int:
     test_parser.add_argument(
         "--isolated", action="store_true", help="end to end with isolated functions, too"
     )
+    test_parser.add_argument(
+        "--without-attacks", action="store_true", help="all but tests/hostile, which take minutes"
+    )
     test_parser.add_argument("--gates", action="store_true", help="all but the tests")
     test_parser.add_argument(
         "pytest", nargs="*", metavar="PYTEST_ARGUMENT", help="run these tests alone, no gates"
@@ -174,6 +177,7 @@ def test(python: Path, options: argparse.Namespace) -> int:
     }
     if not options.gates:
         gates["tests"] = ["-m", "pytest", "-n", "auto", "--cov", "--cov-report=term", *endless]
+        gates["tests"] += ["--ignore=tests/hostile"] if options.without_attacks else []
     if options.isolated:
         gates["isolated"] = ["-m", "pytest", "-n", "auto", *END_TO_END, *endless]
     failed = []
