@@ -18,7 +18,7 @@ LONGEST_TEXT = 256
 """Characters of a name, an address, a port or a tag."""
 
 LONGEST_ID = 1_024
-"""Characters of a resource id; and of any text that the service does not read, such as a description."""
+"""Characters of a resource id."""
 
 LISTS = {
     "securityRules": RULES_PER_NSG,
@@ -54,6 +54,10 @@ SHORT = (
 )
 """The fields whose texts are names, addresses, ports or tags."""
 
+IDS = ("id", "fileSystemId", "networkSecurityGroupId")
+"""The fields whose texts are resource ids. Other texts (a description, a summary) are bounded by the
+body."""
+
 SIDES = ("source", "destination")
 DEEPEST = 16
 """Objects and lists inside each other; what the service reads has eight."""
@@ -83,7 +87,7 @@ def too_large(value: object, at: str, field: str, depth: int) -> Iterator[FieldE
     """
     if isinstance(value, str):
         most = LONGEST_TEXT if field in SHORT else LONGEST_ID
-        if len(value) > most:
+        if len(value) > most and (field in SHORT or field in IDS):
             yield FieldError(at, f"{len(value):,} characters; at most {most:,} are read here.")
     elif isinstance(value, dict | list):
         if depth == DEEPEST:

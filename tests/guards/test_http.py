@@ -234,3 +234,13 @@ def test_a_store_and_an_arm_that_fail_are_said(guarded, monkeypatch) -> None:
     answer = guarded.service.post("/api/guards/fs/reconcile")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "60")
     guarded.azure.client.delete("/_box/faults")
+
+
+def test_what_get_shows_can_be_sent_back_however_long_its_findings(guarded) -> None:
+    rules = [rule("x" * 70 + str(n), 3000 + n, "Inbound", "Allow") for n in range(40)]
+    guarded.azure.nsg([*guarded.azure.rules(), *rules])
+    guarded.quiet()
+    shown = guarded.get()
+    shown["summary"] = shown["summary"] + "x" * 5_000
+    answer = guarded.service.put("/api/guards/fs", json=shown, timeout=30)
+    assert answer.status_code == 200, answer.text

@@ -82,7 +82,7 @@ def test_it_is_refused_at_its_place_whatever_the_mode(service, body, place, mode
     [
         given(exceptions=[{**EXCEPTION, "name": f"e{n}"} for n in range(100)]),
         given(storageLocations=["eastus"] * 32),
-        with_rules(rule("n" * 80, 100, "Inbound", "Allow") | {"description": "d" * 1_024}),
+        with_rules(rule("n" * 80, 100, "Inbound", "Allow") | {"description": "d" * 20_000}),
     ],
     ids=["exceptions", "locations", "a description"],
 )
