@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from tests.azure import FILE_SYSTEM, INTENT, LUSTRE, NSG
+from tests.azure import FILE_SYSTEM, INTENT, LUSTRE, NSG, rule
 from tests.planning.test_plan import nineteen
 
 
