@@ -46,11 +46,7 @@ class SqliteStore:
         try:
             if path != ":memory:":
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            self._database.text_factory = lambda raw: raw.decode(errors="replace")
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
-            self._database.execute(TABLE)
+            self._database = open_database(path)
         except (OSError, sqlite3.Error) as error:
             raise Misconfigured(f"AMLFS_STORE: {path} cannot be opened: {error}.") from error
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
@@ -129,6 +125,20 @@ class SqliteStore:
         """Close the file."""
         self._thread.shutdown()
         self._database.close()
+
+
+def open_database(path: str) -> sqlite3.Connection:
+    """Open or make a file with the table; raises `sqlite3.Error`, and leaves nothing open then."""
+    database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+    try:
+        database.text_factory = lambda raw: raw.decode(errors="replace")
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        database.execute(TABLE)
+    except sqlite3.Error:
+        database.close()
+        raise
+    return database
 
 
 def new_version() -> str:
